@@ -1,0 +1,23 @@
+#include "host/map.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+
+namespace vireo::host {
+
+Map::~Map() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+Result<Map> Map::anonymous(u64 size) {
+  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return fail_errno(errno, fmt::format("cannot map {} MiB of memory", size / kMiB));
+  return Map(static_cast<u8*>(at), size);
+}
+
+void Map::discard(u64 offset, u64 length) { ::madvise(data_ + offset, length, MADV_DONTNEED); }
+
+void Map::set_huge_pages(bool on) { ::madvise(data_, size_, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); }
+
+}  // namespace vireo::host

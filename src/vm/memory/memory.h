@@ -1,0 +1,86 @@
+// Guest-physical memory: RAM, where it sits in the guest's address space, and who must hear of a write to it.
+//
+// RAM is one host mapping. Slots place pieces of it at guest-physical addresses (below the PCI hole, above 4 GiB);
+// everything outside a slot is not RAM and belongs to the machine's bus. An offset is a byte position in the mapping.
+//
+// Threads: the slot list is fixed once vCPUs run. The bytes are shared with every vCPU and device; plain accesses of 1, 2, 4
+// and 8 aligned bytes are single host accesses.
+//
+// Code tracking. Engines cache what they decoded. Per chunk of 256 bytes there is a generation: 0 while nobody cached
+// code from the chunk, else a number that changes with every write to it. The protocol, for engines and devices alike:
+//   reader:  enter_code(offset) [which makes the generation non-zero and issues membarrier(PRIVATE_EXPEDITED)],
+//            then reads the bytes and keeps the generation; the cached code is good while the generation is the same.
+//   writer:  writes, and then calls note_write (or loads the generation itself and, if it is not 0, calls bump).
+// The writer pays one load and no fence: the reader's membarrier is the other half of the Dekker pattern. A generation is
+// odd until the membarrier of the thread that entered the chunk first is through; others who see it odd issue their own.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/map.h"
+
+namespace vireo::vm {
+
+class GuestMemory {
+ public:
+  struct Slot {
+    u64 gpa = 0;     ///< page aligned
+    u64 size = 0;    ///< bytes, page aligned
+    u64 offset = 0;  ///< in the mapping
+  };
+  static constexpr unsigned kChunkShift = 8;
+
+  /// Slots must be disjoint, sorted by gpa, and cover the mapping without gaps.
+  static Result<GuestMemory> create(std::vector<Slot> slots);
+
+  u8* base() const { return ram_.data(); }
+  u64 size() const { return ram_.size(); }
+  std::span<const Slot> slots() const { return slots_; }
+
+  /// Offset of [gpa, gpa+length) if it lies in one slot, else kNone.
+  u64 offset_of(u64 gpa, u64 length) const {
+    for (const auto& slot : slots_) {
+      if (gpa - slot.gpa < slot.size && length <= slot.size - (gpa - slot.gpa)) return slot.offset + (gpa - slot.gpa);
+    }
+    return kNone;
+  }
+  /// Host address of the same, or nullptr. Whoever writes through it calls note_write.
+  u8* at(u64 gpa, u64 length) const {
+    const u64 offset = offset_of(gpa, length);
+    return offset == kNone ? nullptr : ram_.data() + offset;
+  }
+  static constexpr u64 kNone = ~u64{0};
+
+  /// Copies; false (and nothing copied) when the range is not inside one slot.
+  bool read(u64 gpa, void* to, u64 length) const;
+  bool write(u64 gpa, const void* from, u64 length);
+
+  /// RAM reads as zero again and its host pages are given back; code caches notice.
+  void clear();
+
+  // Code tracking, by offset.
+  std::atomic<u32>& generation(u64 offset) const { return generations()[offset >> kChunkShift]; }
+  void enter_code(u64 offset);
+  void note_write(u64 offset, u64 length) {
+    if (length == 0) return;
+    for (u64 chunk = offset >> kChunkShift; chunk <= (offset + length - 1) >> kChunkShift; ++chunk) {
+      if (generations()[chunk].load(std::memory_order_relaxed) != 0) bump(generations()[chunk]);
+    }
+  }
+  static void bump(std::atomic<u32>& generation) {
+    if (generation.fetch_add(2, std::memory_order_acq_rel) >= ~u32{1}) generation.fetch_add(2, std::memory_order_acq_rel);
+  }
+  /// The array the engines index with offset >> kChunkShift.
+  std::atomic<u32>* generations() const { return reinterpret_cast<std::atomic<u32>*>(generations_.data()); }
+
+ private:
+  host::Map ram_;
+  host::Map generations_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace vireo::vm
