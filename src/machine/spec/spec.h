@@ -1,0 +1,26 @@
+// What a virtual machine is made of, as plain data: filled from the command line, a configuration file or a saved state.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace vireo::machine {
+
+constexpr unsigned kMaxCpus = 255;  ///< APIC ids 0..254: what an IOAPIC and MSIs can address
+constexpr u64 kMinMemory = 2 * kMiB, kMaxMemory = 512 * kGiB;
+
+struct Spec {
+  std::string name = "vireo";
+  u64 memory = 512 * kMiB;  ///< bytes, a multiple of 1 MiB
+  unsigned cpus = 1;
+  std::string kernel;  ///< path
+  std::string initrd;  ///< path, empty: none
+  std::string command_line;
+};
+
+/// Usage error for a count or size the machine cannot have; does not look at files.
+Result<> check(const Spec& spec);
+
+}  // namespace vireo::machine
