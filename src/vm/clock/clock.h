@@ -21,8 +21,8 @@ class Timer {
   virtual void cancel() = 0;
 };
 
-/// How the TSC is derived from the host's: guest = ((host_rdtsc - host_base) * scale >> 32) + guest_base. While the VM is
-/// paused the engines do not run, so they may read this without a lock once per run().
+/// How the TSC is derived from the host's: guest = ((host_rdtsc - host_base) * scale >> 32) + guest_base. While the VM
+/// is paused the engines do not run, so they may read this without a lock once per run().
 struct TscScale {
   u64 host_base = 0, guest_base = 0;
   u64 scale = u64{1} << 32;

@@ -1,0 +1,22 @@
+// Threads: names for people who look with ps and perf, and the signal that gets a thread out of a system call.
+#pragma once
+
+#include <pthread.h>
+
+namespace vireo::host {
+
+/// Names the calling thread; the kernel keeps 15 characters.
+void name_thread(const char* name);
+
+/// The signal of kick_thread. Its handler does nothing: what counts is that a blocking call (KVM_RUN, a futex wait)
+/// returns with EINTR.
+int kick_signal();
+
+/// Installs the empty handler, without SA_RESTART. Once a process, before the first kick; more often does no harm.
+void install_kick_signal();
+
+/// Interrupts `thread`, which must not have been joined. A kick that arrives just before the blocking call is lost
+/// unless the thread blocks the signal outside that call (KVM_SET_SIGNAL_MASK) or uses kvm_run.immediate_exit.
+void kick_thread(pthread_t thread);
+
+}  // namespace vireo::host
