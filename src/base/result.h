@@ -41,16 +41,16 @@ std::unexpected<Error> fail_errno(int error_number, std::string_view what);
 #define VIREO_CONCAT(a, b) VIREO_CONCAT2(a, b)
 
 /// `TRY(expression);` returns the error of a failed Result<> from the calling function.
-#define TRY(expression)                                                \
-  do {                                                                 \
-    if (auto try_result = (expression); !try_result) {                 \
-      return std::unexpected(std::move(try_result).error());           \
-    }                                                                  \
+#define TRY(expression)                                      \
+  do {                                                       \
+    if (auto try_result = (expression); !try_result) {       \
+      return std::unexpected(std::move(try_result).error()); \
+    }                                                        \
   } while (false)
 
 /// `TRY_ASSIGN(auto value, expression);` the same, and binds the value.
 #define TRY_ASSIGN(declaration, expression) TRY_ASSIGN_IN(VIREO_CONCAT(try_result_, __LINE__), declaration, expression)
-#define TRY_ASSIGN_IN(temporary, declaration, expression)              \
-  auto temporary = (expression);                                       \
+#define TRY_ASSIGN_IN(temporary, declaration, expression)               \
+  auto temporary = (expression);                                        \
   if (!temporary) return std::unexpected(std::move(temporary).error()); \
   declaration = std::move(*temporary)

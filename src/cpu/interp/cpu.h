@@ -52,16 +52,21 @@ class Cpu {
   CodeMode mode = CodeMode::Bits16;  ///< CS.L, CS.D, EFER.LMA, CR0.PE
   unsigned cpl = 0;                  ///< 0 in real mode, 3 in virtual-8086 mode, else SS.DPL
   u64 stack_mask = 0xFFFF;           ///< of RSP for implicit stack accesses
-  u64 rip_mask = 0xFFFF;
+  u64 rip_mask = 0xFFFFFFFF;         ///< of RIP at block starts: 32 bits outside 64-bit code
   bool fpu_blocked = false;          ///< CR0.EM or CR0.TS
   SoftTlb::View view = SoftTlb::Supervisor;
-  /// After any change to segments, CR0, CR4, EFER, RFLAGS.VM/AC/TF or DR7. Also ends the current block.
+  bool careful = false;              ///< RFLAGS.TF or breakpoints: the run loop steps one instruction at a time
+  /// After any change to segments, CR0, CR4, EFER, RFLAGS.VM/TF or DR7. Also ends the current block.
   void update_mode();
+  /// After a change to nothing but RFLAGS.AC: only the TLB view depends on it.
+  void update_view();
 
   bool protected_mode() const { return sys.cr0 & vm::x86::cr0::PE; }
   bool v86() const { return rflags & vm::x86::rflags::VM; }
   bool long_mode() const { return sys.efer & vm::x86::efer::LMA; }
   bool code64() const { return mode == CodeMode::Bits64; }
+  /// What is added to RIP to fetch code.
+  u64 code_base() const { return code64() ? 0 : sys.segment[vm::x86::CS].base; }
   unsigned iopl() const { return (rflags >> vm::x86::rflags::kIoplShift) & 3; }
 
   // --- Registers -----------------------------------------------------------------------------------------------------------
@@ -146,6 +151,9 @@ class Cpu {
       code_written(offset, size);
   }
 
+  /// The same for a range of any length.
+  void written_range(const u8* host, unsigned size) { memory.note_write(static_cast<u64>(host - ram_base_), size); }
+
   // --- Stack: implicit pushes and pops in steps, so that a fault leaves RSP as it was ------------------------------------------
   /// Accesses relative to `sp` on SS, not yet committed: push(sp, size, value) lowers the local `sp`.
   void push(u64& sp, unsigned size, u64 value);
@@ -203,12 +211,29 @@ class Cpu {
   std::jmp_buf fault_exit;
   Fault fault;
 
+  /// DR6 bits of debug traps that wait for the end of the instruction (debug.h).
+  u64 debug_pending = 0;
+  /// After MOV SS and POP SS debug traps wait one instruction longer (SDM 3A 6.8.3); goes with event.interrupt_shadow.
+  bool debug_shadow = false;
+
  private:
   friend class Interpreter;
   void read_slow(u64 va, void* to, unsigned size, Seg seg);
   void write_slow(u64 va, const void* from, unsigned size, Seg seg);
   u64 translate(u64 va, Access access, bool user, Seg seg);
+  u64 system_walk(u64 va, Access access);
   void code_written(u64 offset, unsigned size);
+  void check_alignment(u64 va, unsigned size);
+  u64 device_read(u64 gpa, u8 size);
+  void device_write(u64 gpa, u8 size, u64 value);
+  bool is_apic(u64 gpa) const {
+    const auto page = apic.mmio_page();
+    return page && (gpa & ~kPageMask) == *page;
+  }
+  u64 wrap(u64 va) const { return code64() ? va : static_cast<u32>(va); }
+  SoftTlb::View execute_view() const { return cpl == 3 ? SoftTlb::User : SoftTlb::Supervisor; }
+  /// Copies with one access for 1, 2, 4 and 8 bytes.
+  static void copy_sized(void* to, const void* from, unsigned size);
 
   u8* const ram_base_;
   std::atomic<u32>* const generations_;

@@ -1,7 +1,7 @@
 // A software TLB: guest-virtual page -> host page, direct mapped, one set per privilege view.
 //
-// A hit needs one compare: the tag is the page of the access's *last* byte, so an access that crosses a page misses. Only RAM
-// is entered; device pages and pages whose dirty bit is still clear (for stores) miss, and the caller walks.
+// A hit needs one compare: the tag is the page of the access's *last* byte, so an access that crosses a page misses.
+// Only RAM is entered; device pages and pages whose dirty bit is still clear (for stores) miss, and the caller walks.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@ namespace vireo::cpu {
 class SoftTlb {
  public:
   static constexpr unsigned kEntries = 512;
-  /// Whose eyes the translation is for. Strict never holds anything: every access walks (alignment checks, watchpoints).
+  /// Whose eyes the translation is for. Strict never holds anything: every access walks (alignment checks,
+  /// watchpoints).
   enum View : u8 { Supervisor, SupervisorUserAccess, User, Strict, kViews };
 
   struct Entry {
@@ -42,7 +43,8 @@ class SoftTlb {
   }
 
   /// Enters a translation. `host_page` is the host address of the 4 KiB page that holds `va`.
-  void enter(View view, u64 va, u8* host_page, const x86::Translation& t, bool may_read, bool may_write, bool may_execute);
+  void enter(View view, u64 va, u8* host_page, const x86::Translation& t, bool may_read, bool may_write,
+             bool may_execute);
 
   void flush();
   /// All but global pages.

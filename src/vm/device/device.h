@@ -1,13 +1,14 @@
 // Seam 2: what a device is to the machine that holds it. Small interfaces; a device implements those it needs, knows no
 // address and no other device, and is placed by machine/.
 //
-// Threads: register accesses come from any vCPU thread, timers from the event-loop thread, so a device guards its registers
-// with its own mutex. It may call *down* while holding it, in this order only: device -> interrupt controller
-// (IrqLine, MsiSink) -> vCPU notification. Nothing ever calls back up into a device that is raising a line, so the order is
-// acyclic. Calls to PowerControl and to a byte channel are made after the mutex is released.
+// Threads: register accesses come from any vCPU thread, timers from the event-loop thread, so a device guards its
+// registers with its own mutex. It may call *down* while holding it, in this order only: device -> interrupt controller
+// (IrqLine, MsiSink) -> vCPU notification. Nothing ever calls back up into a device that is raising a line, so the
+// order is acyclic. Calls to PowerControl and to a byte channel are made after the mutex is released.
 //
-// Guest values are hostile: any offset within the registered range, any size of 1, 2, 4 (ports) or 1..8 (MMIO), any value.
-// What a register does not define reads as all ones (ports) or zero (MMIO) and ignores writes; a device never aborts.
+// Guest values are hostile: any offset within the registered range, any size of 1, 2, 4 (ports) or 1..8 (MMIO), any
+// value. What a register does not define reads as all ones (ports) or zero (MMIO) and ignores writes; a device never
+// aborts.
 #pragma once
 
 #include <string>

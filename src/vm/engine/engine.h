@@ -5,10 +5,12 @@
 //                        '--returns-> Exit       (a short closed list)
 //
 // Rules
-// - A Vcpu belongs to one thread: run, state and set_state are called from it (or from anyone while it is parked, with a
+// - A Vcpu belongs to one thread: run, state and set_state are called from it (or from anyone while it is parked, with
+// a
 //   happens-before in between). `kick` alone may be called from any thread, at any time, and is sticky: the run() it
 //   interrupts, or the next one, returns Exit::Kicked.
-// - run() executes guest instructions, delivers interrupts, sleeps in HLT and waits for INIT/SIPI by itself. When it returns
+// - run() executes guest instructions, delivers interrupts, sleeps in HLT and waits for INIT/SIPI by itself. When it
+// returns
 //   the vCPU is at an instruction boundary and state() is the whole truth about it.
 // - An engine never calls MachineIo or LocalApic with a lock held.
 #pragma once
@@ -68,8 +70,8 @@ struct VcpuSetup {
   GuestMemory& memory;
   MachineIo& io;
   Clock& clock;
-  LocalApic* apic = nullptr;          ///< software engines: required
-  KvmParavirt* paravirt = nullptr;    ///< software engines: required
+  LocalApic* apic = nullptr;        ///< software engines: required
+  KvmParavirt* paravirt = nullptr;  ///< software engines: required
   x86::CpuidTable cpuid;
 };
 

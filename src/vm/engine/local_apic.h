@@ -1,8 +1,9 @@
-// What a software engine needs from its vCPU's local APIC and from KVM's paravirtual interface. irq/lapic and irq/paravirt
-// implement them.
+// What a software engine needs from its vCPU's local APIC and from KVM's paravirtual interface. irq/lapic and
+// irq/paravirt implement them.
 //
-// Threads: everything belongs to the vCPU's thread, except that interrupts arrive from any thread: they are posted into the
-// APIC without a lock, which then calls the wake function once; the engine looks at `poll()` at its next block edge.
+// Threads: everything belongs to the vCPU's thread, except that interrupts arrive from any thread: they are posted into
+// the APIC without a lock, which then calls the wake function once; the engine looks at `poll()` at its next block
+// edge.
 #pragma once
 
 #include <functional>

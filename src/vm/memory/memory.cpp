@@ -13,7 +13,8 @@ namespace vireo::vm {
 namespace {
 
 void barrier_on_all_threads() {
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+    std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 }  // namespace
@@ -23,7 +24,8 @@ Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots) {
   u64 end = 0;
   for (const auto& slot : slots) {
     if (slot.size == 0 || ((slot.gpa | slot.size) & kPageMask) != 0 || slot.gpa < end || slot.offset != size) {
-      return fail(ErrorKind::Usage, "memory layout: the slot at {:#x} is empty, unaligned, overlapping or out of order", slot.gpa);
+      return fail(ErrorKind::Usage, "memory layout: the slot at {:#x} is empty, unaligned, overlapping or out of order",
+                  slot.gpa);
     }
     end = slot.gpa + slot.size;
     size += slot.size;

@@ -3,16 +3,17 @@
 // RAM is one host mapping. Slots place pieces of it at guest-physical addresses (below the PCI hole, above 4 GiB);
 // everything outside a slot is not RAM and belongs to the machine's bus. An offset is a byte position in the mapping.
 //
-// Threads: the slot list is fixed once vCPUs run. The bytes are shared with every vCPU and device; plain accesses of 1, 2, 4
-// and 8 aligned bytes are single host accesses.
+// Threads: the slot list is fixed once vCPUs run. The bytes are shared with every vCPU and device; plain accesses of 1,
+// 2, 4 and 8 aligned bytes are single host accesses.
 //
 // Code tracking. Engines cache what they decoded. Per chunk of 256 bytes there is a generation: 0 while nobody cached
 // code from the chunk, else a number that changes with every write to it. The protocol, for engines and devices alike:
 //   reader:  enter_code(offset) [which makes the generation non-zero and issues membarrier(PRIVATE_EXPEDITED)],
 //            then reads the bytes and keeps the generation; the cached code is good while the generation is the same.
 //   writer:  writes, and then calls note_write (or loads the generation itself and, if it is not 0, calls bump).
-// The writer pays one load and no fence: the reader's membarrier is the other half of the Dekker pattern. A generation is
-// odd until the membarrier of the thread that entered the chunk first is through; others who see it odd issue their own.
+// The writer pays one load and no fence: the reader's membarrier is the other half of the Dekker pattern. A generation
+// is odd until the membarrier of the thread that entered the chunk first is through; others who see it odd issue their
+// own.
 #pragma once
 
 #include <atomic>
@@ -72,7 +73,8 @@ class GuestMemory {
     }
   }
   static void bump(std::atomic<u32>& generation) {
-    if (generation.fetch_add(2, std::memory_order_acq_rel) >= ~u32{1}) generation.fetch_add(2, std::memory_order_acq_rel);
+    if (generation.fetch_add(2, std::memory_order_acq_rel) >= ~u32{1})
+      generation.fetch_add(2, std::memory_order_acq_rel);
   }
   /// The array the engines index with offset >> kChunkShift.
   std::atomic<u32>* generations() const { return reinterpret_cast<std::atomic<u32>*>(generations_.data()); }

@@ -104,8 +104,8 @@ struct StateRecord {
   std::vector<u8> bytes;
 };
 
-/// State with `kVersion` to bytes and back. `load_fields` fails, naming `name`, when the version is another or the bytes
-/// do not fit; `state` is then unspecified, so load into a copy and commit it afterwards.
+/// State with `kVersion` to bytes and back. `load_fields` fails, naming `name`, when the version is another or the
+/// bytes do not fit; `state` is then unspecified, so load into a copy and commit it afterwards.
 template <class S>
 StateRecord save_fields(std::string name, S state) {
   Archive archive;
@@ -116,8 +116,8 @@ StateRecord save_fields(std::string name, S state) {
 template <class S>
 Result<> load_fields(const StateRecord& record, S& state) {
   if (record.version != S::kVersion) {
-    return fail(ErrorKind::Usage, "state of '{}' has version {}, this program reads version {}", record.name, record.version,
-                S::kVersion);
+    return fail(ErrorKind::Usage, "state of '{}' has version {}, this program reads version {}", record.name,
+                record.version, S::kVersion);
   }
   Archive archive{std::span<const u8>(record.bytes)};
   fields(archive, state);

@@ -14,8 +14,8 @@ struct CpuidLeaf {
   u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-/// The leaves of one vCPU (they differ between vCPUs in APIC ids). Bits that mirror run-time state (OSXSAVE, APIC enable,
-/// XSAVE size for XCR0) are patched by the engine when the guest asks.
+/// The leaves of one vCPU (they differ between vCPUs in APIC ids). Bits that mirror run-time state (OSXSAVE, APIC
+/// enable, XSAVE size for XCR0) are patched by the engine when the guest asks.
 class CpuidTable {
  public:
   std::vector<CpuidLeaf> leaves;

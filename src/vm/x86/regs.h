@@ -12,9 +12,9 @@ enum Gpr : u8 { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R
 enum Seg : u8 { ES, CS, SS, DS, FS, GS, kSegmentRegisters, LDTR = kSegmentRegisters, TR, kSegments };
 
 namespace rflags {
-constexpr u64 CF = bit(0), Fixed1 = bit(1), PF = bit(2), AF = bit(4), ZF = bit(6), SF = bit(7), TF = bit(8), IF = bit(9),
-              DF = bit(10), OF = bit(11), IOPL = bit(12) | bit(13), NT = bit(14), RF = bit(16), VM = bit(17), AC = bit(18),
-              VIF = bit(19), VIP = bit(20), ID = bit(21);
+constexpr u64 CF = bit(0), Fixed1 = bit(1), PF = bit(2), AF = bit(4), ZF = bit(6), SF = bit(7), TF = bit(8),
+              IF = bit(9), DF = bit(10), OF = bit(11), IOPL = bit(12) | bit(13), NT = bit(14), RF = bit(16),
+              VM = bit(17), AC = bit(18), VIF = bit(19), VIP = bit(20), ID = bit(21);
 constexpr u64 kStatus = CF | PF | AF | ZF | SF | OF;
 constexpr u64 kDefined = kStatus | TF | IF | DF | IOPL | NT | RF | VM | AC | VIF | VIP | ID;
 constexpr unsigned kIoplShift = 12;
@@ -26,13 +26,15 @@ constexpr u64 PE = bit(0), MP = bit(1), EM = bit(2), TS = bit(3), ET = bit(4), N
 }
 
 namespace cr4 {
-constexpr u64 VME = bit(0), PVI = bit(1), TSD = bit(2), DE = bit(3), PSE = bit(4), PAE = bit(5), MCE = bit(6), PGE = bit(7),
-              PCE = bit(8), OSFXSR = bit(9), OSXMMEXCPT = bit(10), UMIP = bit(11), LA57 = bit(12), VMXE = bit(13),
-              FSGSBASE = bit(16), PCIDE = bit(17), OSXSAVE = bit(18), SMEP = bit(20), SMAP = bit(21), PKE = bit(22);
+constexpr u64 VME = bit(0), PVI = bit(1), TSD = bit(2), DE = bit(3), PSE = bit(4), PAE = bit(5), MCE = bit(6),
+              PGE = bit(7), PCE = bit(8), OSFXSR = bit(9), OSXMMEXCPT = bit(10), UMIP = bit(11), LA57 = bit(12),
+              VMXE = bit(13), FSGSBASE = bit(16), PCIDE = bit(17), OSXSAVE = bit(18), SMEP = bit(20), SMAP = bit(21),
+              PKE = bit(22);
 }
 
 namespace efer {
-constexpr u64 SCE = bit(0), LME = bit(8), LMA = bit(10), NXE = bit(11), SVME = bit(12), LMSLE = bit(13), FFXSR = bit(14);
+constexpr u64 SCE = bit(0), LME = bit(8), LMA = bit(10), NXE = bit(11), SVME = bit(12), LMSLE = bit(13),
+              FFXSR = bit(14);
 }
 
 namespace xcr0 {
@@ -49,8 +51,24 @@ constexpr u64 GD = bit(13), kFixed1 = bit(10);
 
 /// Exception vectors (SDM 3A table 6-1).
 enum class Vector : u8 {
-  DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14,
-  MF = 16, AC = 17, MC = 18, XM = 19,
+  DE = 0,
+  DB = 1,
+  NMI = 2,
+  BP = 3,
+  OF = 4,
+  BR = 5,
+  UD = 6,
+  NM = 7,
+  DF = 8,
+  TS = 10,
+  NP = 11,
+  SS = 12,
+  GP = 13,
+  PF = 14,
+  MF = 16,
+  AC = 17,
+  MC = 18,
+  XM = 19,
 };
 
 /// Page-fault error code bits (SDM 3A 4.7).

@@ -3,7 +3,7 @@
 namespace vireo::vm::x86 {
 namespace {
 
-constexpr u32 kRealModeData = 0x93;   // present, S, data read/write accessed
+constexpr u32 kRealModeData = 0x93;  // present, S, data read/write accessed
 constexpr u32 kRealModeCode = 0x9B;
 constexpr u32 kLdtPresent = 0x82;
 constexpr u32 kBusyTss = 0x8B;
@@ -32,10 +32,10 @@ CpuState reset_state(bool bootstrap_processor, u32 apic_id) {
   state.fpu.fcw = 0x40;
   state.event.activity = bootstrap_processor ? Activity::Running : Activity::WaitForSipi;
   state.apic.apic_base = 0xFEE00000 | bit(11) | (bootstrap_processor ? bit(8) : 0);
-  state.apic.regs[0x2] = apic_id << 24;                       // ID
-  state.apic.regs[0x3] = 0x00050014;                          // version 0x14, 6 LVT entries
-  state.apic.regs[0xE] = 0xFFFFFFFF;                          // DFR
-  state.apic.regs[0xF] = 0xFF;                                // SVR: disabled
+  state.apic.regs[0x2] = apic_id << 24;  // ID
+  state.apic.regs[0x3] = 0x00050014;     // version 0x14, 6 LVT entries
+  state.apic.regs[0xE] = 0xFFFFFFFF;     // DFR
+  state.apic.regs[0xF] = 0xFF;           // SVR: disabled
   for (unsigned lvt = 0x32; lvt <= 0x37; ++lvt) state.apic.regs[lvt] = 0x10000;
   return state;
 }
@@ -57,8 +57,10 @@ void apply_init(CpuState& state) {
 }
 
 void apply_sipi(CpuState& state, u8 vector) {
-  state.sys.segment[CS] = {
-      .selector = static_cast<u16>(vector << 8), .attributes = kRealModeCode, .limit = 0xFFFF, .base = u64{vector} << 12};
+  state.sys.segment[CS] = {.selector = static_cast<u16>(vector << 8),
+                           .attributes = kRealModeCode,
+                           .limit = 0xFFFF,
+                           .base = u64{vector} << 12};
   state.regs.rip = 0;
   state.event.activity = Activity::Running;
 }

@@ -29,9 +29,9 @@ struct SystemRegs {
   u64 pat = 0x0007040600070406;
   u64 misc_enable = 1;
   u64 mtrr_def_type = 0;
-  std::array<u64, 11> mtrr_fixed{};  ///< FIX64K, FIX16K x2, FIX4K x8 in MSR order
+  std::array<u64, 11> mtrr_fixed{};     ///< FIX64K, FIX16K x2, FIX4K x8 in MSR order
   std::array<u64, 16> mtrr_variable{};  ///< PHYSBASE0, PHYSMASK0, PHYSBASE1, ...
-  u64 tsc = 0;         ///< value of the time-stamp counter at the moment the vCPU was stopped
+  u64 tsc = 0;                          ///< value of the time-stamp counter at the moment the vCPU was stopped
   u64 tsc_adjust = 0;
   u64 xss = 0;
 };
@@ -41,10 +41,10 @@ struct FpuState {
   u16 fcw = 0x37F, fsw = 0;
   u8 ftw = 0;  ///< abridged as in FXSAVE: bit i set when physical register i is not empty
   u16 fop = 0;
-  u64 fip = 0, fdp = 0;     ///< 64-bit forms
+  u64 fip = 0, fdp = 0;  ///< 64-bit forms
   u16 fcs = 0, fds = 0;
   u32 mxcsr = 0x1F80;
-  alignas(16) std::array<std::array<u8, 16>, 8> st{};  ///< ST(0)..ST(7), 10 bytes used each
+  alignas(16) std::array<std::array<u8, 16>, 8> st{};    ///< ST(0)..ST(7), 10 bytes used each
   alignas(64) std::array<std::array<u8, 64>, 32> zmm{};  ///< XMM in bytes 0..15, YMM in 0..31
   std::array<u64, 8> opmask{};
 };
@@ -56,15 +56,16 @@ struct EventState {
   Activity activity = Activity::Running;
   bool interrupt_shadow = false;  ///< after STI or MOV SS, until the next instruction ends
   bool nmi_pending = false;
-  bool nmi_blocked = false;       ///< until IRET
-  bool pv_unhalt = false;         ///< a KICK_CPU hypercall came while not halted
+  bool nmi_blocked = false;  ///< until IRET
+  bool pv_unhalt = false;    ///< a KICK_CPU hypercall came while not halted
 };
 
 /// The local APIC as its register page (SDM 3A table 10-1), as in KVM_GET_LAPIC, and what is not in the page.
 struct ApicState {
-  u64 apic_base = 0;      ///< IA32_APIC_BASE
-  u64 tsc_deadline = 0;   ///< IA32_TSC_DEADLINE, 0 when disarmed
-  std::array<u32, 64> regs{};  ///< register at byte offset 16*i is regs[i]; in x2APIC mode regs[0x31] is ICR bits 63..32
+  u64 apic_base = 0;     ///< IA32_APIC_BASE
+  u64 tsc_deadline = 0;  ///< IA32_TSC_DEADLINE, 0 when disarmed
+  std::array<u32, 64>
+      regs{};  ///< register at byte offset 16*i is regs[i]; in x2APIC mode regs[0x31] is ICR bits 63..32
   u64 timer_remaining_ns = 0;  ///< until current count reaches 0 (one-shot and periodic), 0 when stopped
 };
 

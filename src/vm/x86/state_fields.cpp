@@ -18,12 +18,12 @@ void fields(Archive& ar, GeneralRegs& r) {
 }
 
 void fields(Archive& ar, SystemRegs& r) {
-  auto& [segment, gdtr, idtr, cr0, cr2, cr3, cr4, xcr0, dr, dr6, dr7, pdpte, efer, star, lstar, cstar, sfmask, kernel_gs_base,
-         tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type, mtrr_fixed, mtrr_variable, tsc,
-         tsc_adjust, xss] = r;
-  ar(segment, gdtr, idtr, cr0, cr2, cr3, cr4, xcr0, dr, dr6, dr7, pdpte, efer, star, lstar, cstar, sfmask, kernel_gs_base,
-     tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type, mtrr_fixed, mtrr_variable, tsc,
-     tsc_adjust, xss);
+  auto& [segment, gdtr, idtr, cr0, cr2, cr3, cr4, xcr0, dr, dr6, dr7, pdpte, efer, star, lstar, cstar, sfmask,
+         kernel_gs_base, tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type, mtrr_fixed,
+         mtrr_variable, tsc, tsc_adjust, xss] = r;
+  ar(segment, gdtr, idtr, cr0, cr2, cr3, cr4, xcr0, dr, dr6, dr7, pdpte, efer, star, lstar, cstar, sfmask,
+     kernel_gs_base, tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type, mtrr_fixed,
+     mtrr_variable, tsc, tsc_adjust, xss);
 }
 
 void fields(Archive& ar, FpuState& f) {
