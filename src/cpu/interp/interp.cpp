@@ -8,6 +8,7 @@
 #include "cpu/interp/debug.h"
 #include "cpu/interp/decode.h"
 #include "cpu/interp/host_exec.h"
+#include "cpu/interp/operands.h"
 
 namespace vireo::cpu::interp {
 
@@ -66,6 +67,7 @@ class Interpreter final : public vm::Vcpu {
   void run_one();         ///< exactly one instruction, with debug and shadow rules
   void execute_at_rip();  ///< fetch, decode, execute one
   const Block* block_at_rip();
+  void flush_if_wanted();
   bool attend();  ///< events; false: return to the caller, kicked
   void take_interrupt();
   void wait();
@@ -168,10 +170,7 @@ void Interpreter::run_one() {
 // --------------------------------------------------------------------------------------------------------------------
 
 const Block* Interpreter::block_at_rip() {
-  if (cpu_.host_exec->wants_flush) [[unlikely]] {
-    blocks_.clear();
-    cpu_.host_exec->flush();
-  }
+  flush_if_wanted();
   cpu_.rip &= cpu_.rip_mask;
   const u64 va = cpu_.code64() ? cpu_.rip : static_cast<u32>(cpu_.rip + cpu_.sys.segment[CS].base);
   const u8* host = cpu_.tlb.execute(cpu_.execute_view(), va);
@@ -186,7 +185,15 @@ const Block* Interpreter::block_at_rip() {
   return cpu_.rip + block->bytes - 1 <= cpu_.sys.segment[CS].limit ? block : nullptr;
 }
 
+/// Host-execution stubs are referenced from decoded instructions: both go together, and only between instructions.
+void Interpreter::flush_if_wanted() {
+  if (!cpu_.host_exec->wants_flush) return;
+  blocks_.clear();
+  cpu_.host_exec->flush();
+}
+
 void Interpreter::execute_at_rip() {
+  flush_if_wanted();
   cpu_.rip &= cpu_.rip_mask;
   u8 bytes[15];
   unsigned have = 0;
@@ -292,6 +299,7 @@ void Interpreter::deliver_event(u8 vector, EventKind kind) {
 }
 
 void Interpreter::deliver_fault() {
+  SplitLock::release_after_fault();
   Fault fault = cpu_.fault;
   cpu_.halt_requested = false;
   cpu_.event.activity = Activity::Running;

@@ -37,6 +37,8 @@ class SplitLock {
  public:
   static void acquire();
   static void release();
+  /// For the run loop: another vCPU changed the page tables between the check and the access, and the access faulted.
+  static void release_after_fault();
 };
 
 /// Read-modify-write of the memory operand at `va`: `operation(old value, flags) -> new value` may be run more than
