@@ -1,7 +1,8 @@
-// Where interrupts end: the part of the machine that depends on who has the local APICs. With a software engine they are
-// ours (software_fabric.h); with KVM they are in the host kernel, and its engine brings its own fabric.
+// Where interrupts end: the part of the machine that depends on who has the local APICs. With a software engine they
+// are ours (software_fabric.h); with KVM they are in the host kernel, and its engine brings its own fabric.
 //
-// Threads: everything may be called from any thread while the machine runs, with a device's lock held, and calls no device.
+// Threads: everything may be called from any thread while the machine runs, with a device's lock held, and calls no
+// device.
 #pragma once
 
 #include <functional>

@@ -1,12 +1,12 @@
 // The PC: memory, CPUs and chips put together. Composition only; what each part does is in its own folder.
 //
-// Life: create() opens the kernel files and builds everything; boot() resets the machine, loads kernel and tables and sets
-// every vCPU's state; the owner then runs the vCPUs on threads of their own. A guest's reset or power-off arrives at
-// Host::power; the owner stops the vCPUs and calls boot() again, or ends. To restore, create() and then load the saved state
-// into stateful(), memory() and vcpus() instead of boot().
+// Life: create() opens the kernel files and builds everything; boot() resets the machine, loads kernel and tables and
+// sets every vCPU's state; the owner then runs the vCPUs on threads of their own. A guest's reset or power-off arrives
+// at Host::power; the owner stops the vCPUs and calls boot() again, or ends. To restore, create() and then load the
+// saved state into stateful(), memory() and vcpus() instead of boot().
 //
-// Threads: boot(), stateful() and the destructor only while no vCPU runs and the event loop fires no timer; press_power_button
-// any time.
+// Threads: boot(), stateful() and the destructor only while no vCPU runs and the event loop fires no timer;
+// press_power_button any time.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,8 @@ struct PcHost {
   std::function<Result<std::unique_ptr<vm::Vcpu>>(vm::VcpuSetup)> make_vcpu;
   /// What CPUID tells on this CPU (cpu/x86/cpuid_model).
   std::function<vm::x86::CpuidTable(unsigned cpu)> cpuid;
-  /// An engine with its own local APICs brings them here; empty: software LAPICs. Called once, before the first make_vcpu.
+  /// An engine with its own local APICs brings them here; empty: software LAPICs. Called once, before the first
+  /// make_vcpu.
   std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric;
 };
 

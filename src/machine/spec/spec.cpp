@@ -7,8 +7,8 @@ Result<> check(const Spec& spec) {
     return fail(ErrorKind::Usage, "{} CPUs are not possible; choose 1 to {}", spec.cpus, kMaxCpus);
   }
   if (spec.memory < kMinMemory || spec.memory > kMaxMemory) {
-    return fail(ErrorKind::Usage, "{} bytes of memory are not possible; choose {} MiB to {} GiB", spec.memory, kMinMemory / kMiB,
-                kMaxMemory / kGiB);
+    return fail(ErrorKind::Usage, "{} bytes of memory are not possible; choose {} MiB to {} GiB", spec.memory,
+                kMinMemory / kMiB, kMaxMemory / kGiB);
   }
   if (spec.memory % kMiB != 0) {
     return fail(ErrorKind::Usage, "{} bytes of memory are not possible; choose a whole number of MiB", spec.memory);

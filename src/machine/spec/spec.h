@@ -1,4 +1,5 @@
-// What a virtual machine is made of, as plain data: filled from the command line, a configuration file or a saved state.
+// What a virtual machine is made of, as plain data: filled from the command line, a configuration file or a saved
+// state.
 #pragma once
 
 #include <string>
