@@ -49,8 +49,12 @@ class LocalApic {
   virtual u8 cr8() const = 0;
   virtual void set_cr8(u8 value) = 0;
 
+  /// The vCPU's TSC is clock.tsc() + offset (modulo 2^64). The engine says so whenever it changes; 0 until then.
+  virtual void set_tsc_offset(u64 /*offset*/) {}
+
   /// INIT arrived: registers as after reset, except the id and IA32_APIC_BASE.
   virtual void init() = 0;
+  /// set_state leaves alone what other threads posted and was not taken yet.
   virtual x86::ApicState state() = 0;
   virtual void set_state(const x86::ApicState& state) = 0;
 };
@@ -76,6 +80,8 @@ class KvmParavirt {
   virtual void offer_eoi(u8 vector) = 0;
   /// PV unhalt: another vCPU kicked this one. Taken (and forgotten) by the caller; set from any thread, with a wake.
   virtual bool take_unhalt() = 0;
+  /// As LocalApic::set_tsc_offset: kvmclock relates guest time to this vCPU's TSC.
+  virtual void set_tsc_offset(u64 /*offset*/) {}
   virtual x86::ParavirtState state() = 0;
   virtual void set_state(const x86::ParavirtState& state) = 0;
 };
