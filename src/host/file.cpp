@@ -1,0 +1,73 @@
+#include "host/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace vireo::host {
+
+NewFile::~NewFile() {
+  if (file_) ::unlink(temporary_.c_str());
+}
+
+Result<NewFile> NewFile::create(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return fail(ErrorKind::Usage, "{} is not a regular file; name one that may be replaced", path);
+  }
+  NewFile made;
+  made.path_ = path;
+  made.temporary_ = path + ".tmp";
+  made.file_ = Fd(::open(made.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!made.file_) return fail_errno(errno, fmt::format("cannot create {}", made.temporary_));
+  return made;
+}
+
+Result<> NewFile::write(std::span<const u8> bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(file_.get(), bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<> NewFile::commit() {
+  if (::fsync(file_.get()) != 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return fail_errno(errno, fmt::format("cannot rename {} to {}", temporary_, path_));
+  }
+  file_ = Fd();
+  const auto folder = std::filesystem::path(path_).parent_path();
+  const Fd directory(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory) ::fsync(directory.get());  // some file systems cannot; the file is complete either way
+  return {};
+}
+
+Result<Fd> open_to_read(const std::string& path) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_errno(errno, fmt::format("cannot open {}", path));
+  struct stat status{};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return fail(ErrorKind::Usage, "{} is a directory, not a file", path);
+  }
+  return file;
+}
+
+Result<std::size_t> read_at(const Fd& file, std::span<u8> bytes, u64 offset, const std::string& path) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const auto count = ::pread(file.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, fmt::format("cannot read {}", path));
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+}  // namespace vireo::host

@@ -1,0 +1,40 @@
+// What a state file says about the machine in it, so that the same machine can be built again before anything is
+// loaded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vm/memory/memory.h"
+#include "vm/state/archive.h"
+
+namespace vireo::snapshot {
+
+struct MemorySlot {
+  u64 gpa = 0, size = 0, offset = 0;
+  bool operator==(const MemorySlot&) const = default;
+};
+
+struct MachineDescription {
+  std::string program;    ///< version that wrote the file; for people
+  std::string name;       ///< of the virtual machine
+  std::string machine;    ///< kind, such as "pc"
+  std::string engine;     ///< that ran it; for people
+  std::string cpu_model;  ///< name of the CPUID table
+  std::string append;     ///< kernel command line, for a guest reboot
+  u64 tsc_khz = 0;
+  u32 cpus = 0;
+  u64 memory = 0;  ///< bytes
+  std::vector<MemorySlot> slots;
+  static constexpr u16 kVersion = 1;
+};
+
+void fields(vm::Archive& ar, MemorySlot& s);
+void fields(vm::Archive& ar, MachineDescription& d);
+
+std::vector<MemorySlot> slots_of(const vm::GuestMemory& memory);
+
+/// Makes sense in itself: slots add up, counts in range, names printable.
+Result<> check(const MachineDescription& description);
+
+}  // namespace vireo::snapshot
