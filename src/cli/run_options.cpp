@@ -1,0 +1,169 @@
+#include "cli/run_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+
+namespace vireo::cli {
+namespace {
+
+using Values = std::span<const std::string>;
+
+/// A whole decimal number and what stands behind it.
+Result<u64> parse_number(std::string_view text, std::string_view& rest) {
+  u64 number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  rest = text.substr(static_cast<std::size_t>(end - text.data()));
+  if (error == std::errc::result_out_of_range) return fail(ErrorKind::Usage, "\"{}\" is too large", text);
+  if (error != std::errc()) return fail(ErrorKind::Usage, "\"{}\" is not a whole number", text);
+  return number;
+}
+
+Result<u64> parse_count(const std::string& text) {
+  std::string_view rest;
+  TRY_ASSIGN(const u64 number, parse_number(text, rest));
+  if (!rest.empty()) return fail(ErrorKind::Usage, "\"{}\" is not a whole number", text);
+  return number;
+}
+
+Result<int> parse_signal(std::string text) {
+  if (text.starts_with("SIG")) text.erase(0, 3);
+  if (text == "USR1") return SIGUSR1;
+  if (text == "USR2") return SIGUSR2;
+  return fail(ErrorKind::Usage, "\"{}\" is no signal that can be used for this; choose SIGUSR1 or SIGUSR2", text);
+}
+
+template <class E>
+struct Choice {
+  const char* name;
+  E value;
+};
+
+template <class E, std::size_t N>
+Result<E> choose(const std::string& text, const Choice<E> (&choices)[N]) {
+  std::string names;
+  for (const auto& choice : choices) {
+    if (text == choice.name) return choice.value;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", choice.name);
+  }
+  return fail(ErrorKind::Usage, "\"{}\" is unknown; choose one of {}", text, names);
+}
+
+Result<> set_path(std::string& path, const std::string& text) {
+  if (text.empty()) return fail(ErrorKind::Usage, "the name of the file is empty");
+  path = text;
+  return {};
+}
+
+Result<> set_name(vmm::Config& config, Values values) {
+  const auto& name = values[0];
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  });
+  if (!good)
+    return fail(ErrorKind::Usage, "\"{}\" is not a name; use up to 64 letters, digits, '-', '_' and '.'", name);
+  config.name = name;
+  return {};
+}
+
+Result<> set_console(vmm::Config& config, Values values) {
+  if (values[0].starts_with("file:")) {
+    config.console = vmm::Console::File;
+    return set_path(config.console_file, values[0].substr(5));
+  }
+  if (values[0] == "file") return fail(ErrorKind::Usage, "say which file: file:PATH");
+  if (values[0] != "stdio" && values[0] != "none") {
+    return fail(ErrorKind::Usage, "\"{}\" is unknown; choose one of stdio, none, file:PATH", values[0]);
+  }
+  config.console = values[0] == "none" ? vmm::Console::None : vmm::Console::Stdio;
+  return {};
+}
+
+constexpr RunOption kOptions[] = {
+    {"kernel", "FILE", 1, "Linux bzImage, or ELF kernel with a PVH note",
+     [](vmm::Config& config, Values values) { return set_path(config.kernel, values[0]); }},
+    {"initrd", "FILE", 1, "initial RAM disk",
+     [](vmm::Config& config, Values values) { return set_path(config.initrd, values[0]); }},
+    {"append", "TEXT", 1, "kernel command line",
+     [](vmm::Config& config, Values values) -> Result<> {
+       config.append = values[0];
+       return {};
+     }},
+    {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       TRY_ASSIGN(config.memory, parse_size(values[0]));
+       return {};
+     }},
+    {"cpus", "N", 1, "number of virtual CPUs (1)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       TRY_ASSIGN(config.cpus, parse_count(values[0]));
+       return {};
+     }},
+    {"engine", "auto|kvm|interpret", 1, "what runs the CPUs; auto takes KVM only with hardware behind it (auto)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       using enum vmm::Engine;
+       TRY_ASSIGN(config.engine,
+                  choose<vmm::Engine>(values[0], {{"auto", Auto}, {"kvm", Kvm}, {"interpret", Interpret}}));
+       return {};
+     }},
+    {"name", "NAME", 1, "name of the machine (vireo)", set_name},
+    {"console", "stdio|none|file:PATH", 1, "where the serial line goes (stdio)", set_console},
+    {"on-crash", "stop|reboot", 1, "what follows a triple fault (stop)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       using enum vmm::OnCrash;
+       TRY_ASSIGN(config.on_crash, choose<vmm::OnCrash>(values[0], {{"stop", Stop}, {"reboot", Reboot}}));
+       return {};
+     }},
+    {"save-on", "SIGNAL FILE", 2, "save the whole machine to FILE whenever SIGUSR1 (or SIGUSR2) arrives",
+     [](vmm::Config& config, Values values) -> Result<> {
+       vmm::SaveOn save_on;
+       TRY_ASSIGN(save_on.signal, parse_signal(values[0]));
+       TRY(set_path(save_on.file, values[1]));
+       config.save_on = save_on;
+       return {};
+     }},
+    {"after-save", "go-on|stop", 1, "whether the machine goes on running once it is saved (go-on)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       using enum vmm::AfterSave;
+       TRY_ASSIGN(config.after_save, choose<vmm::AfterSave>(values[0], {{"go-on", GoOn}, {"stop", Stop}}));
+       return {};
+     }},
+    {"restore", "FILE", 1, "go on with the machine that was saved to FILE, instead of booting a kernel",
+     [](vmm::Config& config, Values values) { return set_path(config.restore, values[0]); }},
+    {"quiet", nullptr, 0, "print only warnings and errors",
+     [](vmm::Config& config, Values) -> Result<> {
+       config.quiet = true;
+       return {};
+     }},
+};
+
+}  // namespace
+
+Result<u64> parse_size(const std::string& text) {
+  std::string_view rest;
+  TRY_ASSIGN(const u64 number, parse_number(text, rest));
+  if (rest.ends_with("iB")) rest.remove_suffix(2);
+  constexpr std::string_view kUnits = "KMGT";
+  unsigned shift = 0;
+  if (!rest.empty()) {
+    const auto unit = rest.size() == 1
+                          ? kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(rest[0]))))
+                          : kUnits.npos;
+    if (unit == kUnits.npos) {
+      return fail(ErrorKind::Usage, "\"{}\" is not a size; write a whole number and K, M, G or T, such as 512M", text);
+    }
+    shift = 10 * static_cast<unsigned>(unit + 1);
+  }
+  if (number > (~u64{0} >> shift)) return fail(ErrorKind::Usage, "\"{}\" is too large", text);
+  return number << shift;
+}
+
+std::span<const RunOption> run_options() { return kOptions; }
+
+const RunOption* find_run_option(std::string_view name) {
+  const auto* found =
+      std::find_if(std::begin(kOptions), std::end(kOptions), [&](const auto& o) { return name == o.name; });
+  return found == std::end(kOptions) ? nullptr : found;
+}
+
+}  // namespace vireo::cli

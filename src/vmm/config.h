@@ -1,0 +1,38 @@
+// What a person can say about a virtual machine that runs in this process: plain data from the command line, a
+// configuration file, or both.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/types.h"
+
+namespace vireo::vmm {
+
+enum class Engine : u8 { Auto, Kvm, Interpret };
+enum class OnCrash : u8 { Stop, Reboot };
+enum class AfterSave : u8 { GoOn, Stop };
+enum class Console : u8 { Stdio, None, File };
+
+struct SaveOn {
+  int signal = 0;
+  std::string file;
+};
+
+struct Config {
+  std::optional<std::string> name;
+  std::string kernel, initrd;         ///< paths, empty: none
+  std::optional<std::string> append;  ///< kernel command line
+  std::optional<u64> memory;          ///< bytes
+  std::optional<u64> cpus;
+  Engine engine = Engine::Auto;
+  Console console = Console::Stdio;
+  std::string console_file;
+  OnCrash on_crash = OnCrash::Stop;
+  std::optional<SaveOn> save_on;
+  AfterSave after_save = AfterSave::GoOn;
+  std::string restore;  ///< path of a state file, empty: boot the kernel
+  bool quiet = false;   ///< nothing on standard error but warnings and errors
+};
+
+}  // namespace vireo::vmm
