@@ -134,6 +134,12 @@ void Cpu::flush_tlb_page(u64 va) {
 
 u64 Cpu::read_tsc() const { return clock.tsc() + tsc_offset; }
 
-void Cpu::set_tsc(u64 value) { tsc_offset = value - clock.tsc(); }
+void Cpu::set_tsc(u64 value) { set_tsc_offset(value - clock.tsc()); }
+
+void Cpu::set_tsc_offset(u64 offset) {
+  tsc_offset = offset;
+  apic.set_tsc_offset(offset);
+  paravirt.set_tsc_offset(offset);
+}
 
 }  // namespace vireo::cpu::interp

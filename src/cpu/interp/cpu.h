@@ -1,5 +1,5 @@
-// The interpreter's view of a vCPU: everything an instruction handler may touch. Handlers are free functions in the files
-// beside this one (integer.cpp, string.cpp, segment.cpp, system.cpp, host_exec.cpp, ...).
+// The interpreter's view of a vCPU: everything an instruction handler may touch. Handlers are free functions in the
+// files beside this one (integer.cpp, string.cpp, segment.cpp, system.cpp, host_exec.cpp, ...).
 #pragma once
 
 #include <array>
@@ -39,7 +39,8 @@ class Cpu {
   Cpu(const vm::VcpuSetup& setup);
   ~Cpu();
 
-  // --- Guest state -------------------------------------------------------------------------------------------------------
+  // --- Guest state
+  // -------------------------------------------------------------------------------------------------------
   std::array<u64, 18> r{};  ///< 16 general registers, [16] = next_rip, [17] = 0
   u64 rip = 0;              ///< of the instruction being executed
   u64& next_rip = r[16];
@@ -48,14 +49,15 @@ class Cpu {
   vm::x86::FpuState fpu;
   vm::x86::EventState event;
 
-  // --- Derived from it: call the update function after changing what it names -----------------------------------------------
+  // --- Derived from it: call the update function after changing what it names
+  // -----------------------------------------------
   CodeMode mode = CodeMode::Bits16;  ///< CS.L, CS.D, EFER.LMA, CR0.PE
   unsigned cpl = 0;                  ///< 0 in real mode, 3 in virtual-8086 mode, else SS.DPL
   u64 stack_mask = 0xFFFF;           ///< of RSP for implicit stack accesses
   u64 rip_mask = 0xFFFFFFFF;         ///< of RIP at block starts: 32 bits outside 64-bit code
   bool fpu_blocked = false;          ///< CR0.EM or CR0.TS
   SoftTlb::View view = SoftTlb::Supervisor;
-  bool careful = false;              ///< RFLAGS.TF or breakpoints: the run loop steps one instruction at a time
+  bool careful = false;  ///< RFLAGS.TF or breakpoints: the run loop steps one instruction at a time
   /// After any change to segments, CR0, CR4, EFER, RFLAGS.VM/TF or DR7. Also ends the current block.
   void update_mode();
   /// After a change to nothing but RFLAGS.AC: only the TLB view depends on it.
@@ -69,7 +71,8 @@ class Cpu {
   u64 code_base() const { return code64() ? 0 : sys.segment[vm::x86::CS].base; }
   unsigned iopl() const { return (rflags >> vm::x86::rflags::kIoplShift) & 3; }
 
-  // --- Registers -----------------------------------------------------------------------------------------------------------
+  // --- Registers
+  // -----------------------------------------------------------------------------------------------------------
   template <class T>
   T reg(RegSlot slot) const {
     return load<T>(reinterpret_cast<const u8*>(r.data()) + slot);
@@ -88,11 +91,13 @@ class Cpu {
   u64 reg_sized(RegSlot slot, unsigned size) const;
   void set_reg_sized(RegSlot slot, unsigned size, u64 value);
 
-  // --- Memory --------------------------------------------------------------------------------------------------------------
+  // --- Memory
+  // --------------------------------------------------------------------------------------------------------------
   /// Offset of the memory operand within its segment, truncated to the address size.
   u64 effective_address(const Insn& insn) const {
     u64 ea = load<u64>(reinterpret_cast<const u8*>(r.data()) + insn.base) +
-             (load<u64>(reinterpret_cast<const u8*>(r.data()) + insn.index) << insn.scale) + static_cast<i64>(insn.disp);
+             (load<u64>(reinterpret_cast<const u8*>(r.data()) + insn.index) << insn.scale) +
+             static_cast<i64>(insn.disp);
     if (insn.addr_size == 4) ea = static_cast<u32>(ea);
     if (insn.addr_size == 2) ea = static_cast<u16>(ea);
     return ea;
@@ -104,7 +109,8 @@ class Cpu {
   /// aligned 1, 2, 4, 8 bytes are single host accesses. Device memory goes to MachineIo.
   template <class T>
   T read_linear(u64 va, Seg seg = vm::x86::DS) {
-    if (const u8* host = tlb.read(view, va, sizeof(T))) [[likely]] return load<T>(host);
+    if (const u8* host = tlb.read(view, va, sizeof(T))) [[likely]]
+      return load<T>(host);
     T value;
     read_slow(va, &value, sizeof(T), seg);
     return value;
@@ -133,8 +139,8 @@ class Cpu {
   /// Raises the fault that a write of [va, va+size) would raise; changes only A and D bits.
   void probe_write(u64 va, unsigned size, Seg seg = vm::x86::DS);
 
-  /// Host address for a read-modify-write of naturally bounded size, or nullptr when it is not within one RAM page. Raises
-  /// what a write would. After changing it call written().
+  /// Host address for a read-modify-write of naturally bounded size, or nullptr when it is not within one RAM page.
+  /// Raises what a write would. After changing it call written().
   u8* rmw_pointer(u64 va, unsigned size, Seg seg = vm::x86::DS);
 
   /// Implicit supervisor accesses (descriptor tables, TSS): CPL 0 rights whatever the CPL is.
@@ -154,43 +160,57 @@ class Cpu {
   /// The same for a range of any length.
   void written_range(const u8* host, unsigned size) { memory.note_write(static_cast<u64>(host - ram_base_), size); }
 
-  // --- Stack: implicit pushes and pops in steps, so that a fault leaves RSP as it was ------------------------------------------
+  // --- Stack: implicit pushes and pops in steps, so that a fault leaves RSP as it was
+  // ------------------------------------------
   /// Accesses relative to `sp` on SS, not yet committed: push(sp, size, value) lowers the local `sp`.
   void push(u64& sp, unsigned size, u64 value);
   u64 pop(u64& sp, unsigned size);
   u64 stack_pointer() const { return r[vm::x86::RSP] & stack_mask; }
   /// Writes the low part of RSP that the stack size covers.
-  void set_stack_pointer(u64 sp) { r[vm::x86::RSP] = stack_mask == ~u64{0} ? sp : stack_mask == 0xFFFFFFFF ? sp & stack_mask : ((r[vm::x86::RSP] & ~stack_mask) | (sp & stack_mask)); }
+  void set_stack_pointer(u64 sp) {
+    r[vm::x86::RSP] = stack_mask == ~u64{0}      ? sp
+                      : stack_mask == 0xFFFFFFFF ? sp & stack_mask
+                                                 : ((r[vm::x86::RSP] & ~stack_mask) | (sp & stack_mask));
+  }
 
-  // --- Faults and events -----------------------------------------------------------------------------------------------------
+  // --- Faults and events
+  // -----------------------------------------------------------------------------------------------------
   [[noreturn]] void raise(Vector vector);
   [[noreturn]] void raise(Vector vector, u32 error);
   [[noreturn]] void raise_page_fault(u64 va, u32 error);
   /// #UD, and logs the bytes once per mnemonic: for what CPUID does not announce or nobody implemented.
   [[noreturn]] void undefined(const Insn& insn);
 
-  /// Delivers through the IDT or IVT (interrupt.cpp). Faults inside raise, and the run loop turns them into #DF or a triple fault.
+  /// Delivers through the IDT or IVT (interrupt.cpp). Faults inside raise, and the run loop turns them into #DF or a
+  /// triple fault.
   void deliver(u8 vector, EventKind kind, bool has_error, u32 error);
 
   /// The current block ends after this instruction (mode, mapping or interrupt state changed).
   void end_block() { block_ended = true; }
   /// Interrupt state changed (IF, TPR, ...): the run loop looks for pending interrupts before the next instruction.
-  void recheck_interrupts() { attention.store(true, std::memory_order_relaxed); block_ended = true; }
+  void recheck_interrupts() {
+    attention.store(true, std::memory_order_relaxed);
+    block_ended = true;
+  }
   bool block_ended = false;
 
-  // --- Translation state -----------------------------------------------------------------------------------------------------
+  // --- Translation state
+  // -----------------------------------------------------------------------------------------------------
   SoftTlb tlb;
   void flush_tlb();
   void flush_tlb_non_global();
   void flush_tlb_page(u64 va);
   x86::PagingContext paging_context(bool user) const;
 
-  // --- Time ------------------------------------------------------------------------------------------------------------------
-  u64 read_tsc() const;        ///< includes tsc_adjust's and the vCPU's offset
+  // --- Time
+  // ------------------------------------------------------------------------------------------------------------------
+  u64 read_tsc() const;  ///< includes tsc_adjust's and the vCPU's offset
   void set_tsc(u64 value);
-  u64 tsc_offset = 0;          ///< guest-visible TSC minus clock.tsc()
+  void set_tsc_offset(u64 offset);
+  u64 tsc_offset = 0;  ///< guest-visible TSC minus clock.tsc(); the APIC and kvmclock know it too
 
-  // --- The world ----------------------------------------------------------------------------------------------------------------
+  // --- The world
+  // ----------------------------------------------------------------------------------------------------------------
   vm::GuestMemory& memory;
   vm::MachineIo& io;
   vm::Clock& clock;

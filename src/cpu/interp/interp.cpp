@@ -280,7 +280,7 @@ void Interpreter::start_up(const vm::LocalApic::Signals& signals) {
   if (signals.sipi && now.event.activity == Activity::WaitForSipi) apply_sipi(now, *signals.sipi);
   const u64 tsc_offset = cpu_.tsc_offset;  // INIT leaves the counter alone: no time may be lost on the way
   (void)set_state(now);
-  cpu_.tsc_offset = tsc_offset;
+  cpu_.set_tsc_offset(tsc_offset);
 }
 
 void Interpreter::wait() {

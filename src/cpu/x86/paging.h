@@ -19,18 +19,18 @@ struct PagingContext {
 
 struct Translation {
   bool ok = false;
-  u32 error_code = 0;     ///< page-fault error code when !ok
-  u64 gpa = 0;            ///< of the byte asked for
-  u8 page_shift = 12;     ///< 12, 21, 22 or 30: the page that maps it
+  u32 error_code = 0;  ///< page-fault error code when !ok
+  u64 gpa = 0;         ///< of the byte asked for
+  u8 page_shift = 12;  ///< 12, 21, 22 or 30: the page that maps it
   bool global = false;
-  bool user = false;      ///< U/S = 1 in every level
-  bool writable = false;  ///< R/W = 1 in every level
-  bool dirty = false;     ///< D is set in memory: stores need no further walk
-  bool executable = true; ///< no XD in any level
+  bool user = false;       ///< U/S = 1 in every level
+  bool writable = false;   ///< R/W = 1 in every level
+  bool dirty = false;      ///< D is set in memory: stores need no further walk
+  bool executable = true;  ///< no XD in any level
 };
 
-/// Translates `va`. Sets A (and, for a write, D) atomically in the entries it used, only when the access is allowed. With
-/// CR0.PG = 0 the result is the identity.
+/// Translates `va`. Sets A (and, for a write, D) atomically in the entries it used, only when the access is allowed.
+/// With CR0.PG = 0 the result is the identity.
 Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access);
 
 /// Reads the four PDPTEs that CR3 points to. False when one has a reserved bit set (#GP on MOV CR).
