@@ -1,0 +1,95 @@
+// A virtual machine's life, and its one owner.
+//
+//            start()            pause                     the guest powers off, the plug is pulled, a crash
+//   Created ---------> Running -------> Paused ... Running ------------------------------------------------> Stopped
+//
+// The owner is the event loop's thread: it alone changes the state, and it alone touches the machine, while every vCPU
+// is parked and guest time stands still. Everybody else posts a request: devices (power-off, reset) and vCPUs (an exit
+// that is not a kick) from vCPU threads, signals and the console on the loop. A request that means that the guest must
+// not go on holds the vCPUs at once, so that no instruction after a reset or power-off has an effect outside. Requests
+// that wait are served together, the most final first: pull the plug, power-off, reset, crash, save (a guest may crash
+// between its request and the next instruction boundary); what was asked before a reset is void after it.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "host/loop.h"
+#include "vm/device/device.h"
+#include "vmm/config.h"
+#include "vmm/cpu_threads.h"
+
+namespace vireo::vmm {
+
+/// What the owner does to the machine. Called on the loop's thread; all but the button with every vCPU parked.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  /// Guest time runs, or stands still.
+  virtual void set_time(bool runs) = 0;
+  /// Power-on: resets everything and loads the kernel.
+  virtual Result<> boot() = 0;
+  virtual void press_power_button() = 0;
+  /// Writes the state down; what may take long and needs no standing guest is done by finish_save.
+  virtual Result<> save() = 0;
+  /// Called once the guest runs again (or has been stopped).
+  virtual void finish_save() = 0;
+};
+
+class Life final : public vm::PowerControl {
+ public:
+  enum class State : u8 { Created, Running, Paused, Stopped };
+
+  explicit Life(host::Loop& loop) : loop_(loop) {}
+
+  /// The parts that need this object to be built. They outlive the loop's run.
+  void own(Machine& machine, CpuThreads& cpus, OnCrash on_crash, AfterSave after_save);
+  /// For CpuThreads.
+  void cpu_ended(unsigned cpu, vm::Exit exit);
+
+  // Any thread.
+  void request(Request what) override;
+  void ask_for_power_off();  ///< the power button; the plug when it was pressed before
+  void pull_plug();
+  void ask_for_save();
+
+  /// Owner: the machine, booted or restored, begins to run. The loop stops when its life is over.
+  void start();
+  State state() const { return state_; }
+  /// Exit code of the process, once stopped.
+  int exit_code() const { return exit_code_; }
+
+ private:
+  struct Wishes {
+    bool plug = false, power_off = false, reset = false, save = false, button = false;
+    struct Crash {
+      unsigned cpu = 0;
+      vm::Exit exit;
+    };
+    std::optional<Crash> crash;
+  };
+  void wish(const std::function<void(Wishes&)>& set);
+  void serve();
+  void crashed(const Wishes::Crash& crash);
+  void reboot();
+  void save();
+  void resume();
+  void stop(int exit_code);
+
+  host::Loop& loop_;
+  Machine* machine_ = nullptr;
+  CpuThreads* cpus_ = nullptr;
+  OnCrash on_crash_ = OnCrash::Stop;
+  AfterSave after_save_ = AfterSave::GoOn;
+  State state_ = State::Created;
+  int exit_code_ = 0;
+  bool button_pressed_ = false;
+
+  std::mutex mutex_;
+  Wishes wishes_;
+  bool posted_ = false;
+};
+
+}  // namespace vireo::vmm

@@ -1,0 +1,169 @@
+#include "vmm/life.h"
+
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "fake_vcpu.h"
+#include "vmm/registers.h"
+
+namespace vireo::vmm {
+namespace {
+
+using State = Life::State;
+using Request = vm::PowerControl::Request;
+
+class FakeMachine final : public Machine {
+ public:
+  explicit FakeMachine(FakeVcpu& a, FakeVcpu& b) : a_(a), b_(b) {}
+  void set_time(bool runs) override { time_runs = runs; }
+  Result<> boot() override {
+    expect_alone();
+    ++boots;
+    if (fail_boot) return fail(ErrorKind::Usage, "no kernel");
+    return {};
+  }
+  void press_power_button() override { ++presses; }
+  Result<> save() override {
+    expect_alone();
+    ++saves;
+    if (fail_save) return fail(ErrorKind::Failed, "the disk is full");
+    return {};
+  }
+  void finish_save() override { ++finishes; }
+
+  bool time_runs = false, fail_boot = false, fail_save = false;
+  std::atomic<int> presses = 0;
+  int boots = 0, saves = 0, finishes = 0;
+
+ private:
+  void expect_alone() {
+    EXPECT_FALSE(a_.running());
+    EXPECT_FALSE(b_.running());
+    EXPECT_FALSE(time_runs);
+  }
+  FakeVcpu& a_;
+  FakeVcpu& b_;
+};
+
+struct Lifes : testing::Test {
+  std::unique_ptr<host::Loop> loop = *host::Loop::create();
+  Life life{*loop};
+  FakeVcpu a{0}, b{1};
+  FakeMachine machine{a, b};
+  CpuThreads cpus{{&a, &b}, [this](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); }};
+
+  using Event = std::function<void()>;
+  Event press_button = [this] { life.ask_for_power_off(); };
+
+  /// Runs the life; each event but the last is dealt with before the next happens.
+  void live(std::vector<Event> events, OnCrash on_crash = OnCrash::Stop, AfterSave after = AfterSave::GoOn) {
+    life.own(machine, cpus, on_crash, after);
+    EXPECT_EQ(life.state(), State::Created);
+    life.start();
+    EXPECT_EQ(life.state(), State::Running);
+    EXPECT_TRUE(machine.time_runs);
+    std::thread other([&] {
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        a.await_running();
+        b.await_running();
+        const unsigned before = a.runs;
+        const int presses = machine.presses;
+        events[i]();
+        if (i + 1 == events.size()) break;
+        while (a.runs == before && machine.presses == presses) std::this_thread::yield();
+      }
+    });
+    loop->run();
+    other.join();
+    EXPECT_EQ(life.state(), State::Stopped);
+  }
+};
+
+TEST_F(Lifes, PowerOffByTheGuestEndsItWithZero) {
+  live({[&] { life.request(Request::PowerOff); }});
+  EXPECT_EQ(life.exit_code(), 0);
+  EXPECT_EQ(machine.boots, 0);
+}
+
+TEST_F(Lifes, AResetBootsTheMachineAgain) {
+  live({[&] { life.request(Request::Reset); }, [&] { life.request(Request::Reset); },
+        [&] { life.request(Request::PowerOff); }});
+  EXPECT_EQ(machine.boots, 2);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST_F(Lifes, ARebootThatFailsEndsItWithOne) {
+  machine.fail_boot = true;
+  live({[&] { life.request(Request::Reset); }});
+  EXPECT_EQ(life.exit_code(), 1);
+}
+
+TEST_F(Lifes, PowerOffGoesBeforeReset) {
+  live({[&] {
+    loop->post([&] {
+      life.request(Request::Reset);
+      life.request(Request::PowerOff);
+    });
+  }});
+  EXPECT_EQ(machine.boots, 0);
+}
+
+TEST_F(Lifes, TheSecondRequestToPowerOffPullsThePlug) {
+  live({press_button, press_button});
+  EXPECT_EQ(machine.presses, 1);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST_F(Lifes, AfterARebootTheButtonIsTheFirstAgain) {
+  live({press_button, [&] { life.request(Request::Reset); }, press_button, press_button});
+  EXPECT_EQ(machine.presses, 2);
+}
+
+TEST_F(Lifes, ATripleFaultStopsWithOne) {
+  live({[&] { b.end_with({vm::ExitReason::TripleFault, ""}); }});
+  EXPECT_EQ(life.exit_code(), 1);
+  EXPECT_EQ(machine.boots, 0);
+}
+
+TEST_F(Lifes, ATripleFaultRebootsWhenAskedTo) {
+  live({[&] { b.end_with({vm::ExitReason::TripleFault, ""}); }, [&] { life.pull_plug(); }}, OnCrash::Reboot);
+  EXPECT_EQ(machine.boots, 1);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST_F(Lifes, AnEngineThatCannotGoOnStopsWhateverWasAskedFor) {
+  live({[&] { a.end_with({vm::ExitReason::Failed, "out of memory"}); }}, OnCrash::Reboot);
+  EXPECT_EQ(machine.boots, 0);
+  EXPECT_EQ(life.exit_code(), 1);
+}
+
+TEST_F(Lifes, ASavedMachineGoesOn) {
+  live({[&] { life.ask_for_save(); }, [&] { life.ask_for_save(); }, [&] { life.pull_plug(); }});
+  EXPECT_EQ(machine.saves, 2);
+  EXPECT_EQ(machine.finishes, 2);
+}
+
+TEST_F(Lifes, ASavedMachineStopsWhenAskedTo) {
+  live({[&] { life.ask_for_save(); }}, OnCrash::Stop, AfterSave::Stop);
+  EXPECT_EQ(machine.finishes, 1);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST_F(Lifes, ASaveThatFailsLosesNothing) {
+  machine.fail_save = true;
+  live({[&] { life.ask_for_save(); }, [&] { life.pull_plug(); }}, OnCrash::Stop, AfterSave::Stop);
+  EXPECT_EQ(machine.saves, 1);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST(Registers, NameTheModeAndEveryRegister) {
+  auto state = vm::x86::reset_state(true, 0);
+  const auto text = describe_registers(state);
+  EXPECT_NE(text.find("real mode, RIP=000000000000fff0"), std::string::npos) << text;
+  EXPECT_NE(text.find("CS=f000 00000000ffff0000"), std::string::npos) << text;
+  EXPECT_NE(text.find("R15="), std::string::npos);
+  EXPECT_NE(text.find("CR3="), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vireo::vmm
