@@ -58,16 +58,32 @@ Result<Fd> open_to_read(const std::string& path) {
   return file;
 }
 
-Result<std::size_t> read_at(const Fd& file, std::span<u8> bytes, u64 offset, const std::string& path) {
+namespace {
+
+/// `read_more(at, count)` is read or pread into bytes[at..].
+template <class Read>
+Result<std::size_t> fill(std::span<u8> bytes, const std::string& path, Read read_more) {
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const auto count = ::pread(file.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    const auto count = read_more(bytes.data() + done, bytes.size() - done, done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail_errno(errno, fmt::format("cannot read {}", path));
     if (count == 0) break;
     done += static_cast<std::size_t>(count);
   }
   return done;
+}
+
+}  // namespace
+
+Result<std::size_t> read_up_to(const Fd& file, std::span<u8> bytes, const std::string& path) {
+  return fill(bytes, path, [&](u8* to, std::size_t count, std::size_t) { return ::read(file.get(), to, count); });
+}
+
+Result<std::size_t> read_at(const Fd& file, std::span<u8> bytes, u64 offset, const std::string& path) {
+  return fill(bytes, path, [&](u8* to, std::size_t count, std::size_t done) {
+    return ::pread(file.get(), to, count, static_cast<off_t>(offset + done));
+  });
 }
 
 }  // namespace vireo::host

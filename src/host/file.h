@@ -31,6 +31,8 @@ class NewFile {
 
 /// Opens for reading; a directory is an error of kind Usage.
 Result<Fd> open_to_read(const std::string& path);
+/// Fills `bytes` from where the file stands; fewer only at its end.
+Result<std::size_t> read_up_to(const Fd& file, std::span<u8> bytes, const std::string& path);
 /// Fills `bytes` from `offset` on; fewer only at the end of the file.
 Result<std::size_t> read_at(const Fd& file, std::span<u8> bytes, u64 offset, const std::string& path);
 
