@@ -1,11 +1,11 @@
 // I/O APIC with 24 pins and an EOI register (Intel 82093AA data sheet; version 0x20 and the EOI register: ICH9 13.5).
 //
-// A pin turns into a message to the local APICs: what its redirection entry says, as an MSI. A level-triggered entry sets
-// its Remote IRR when the message goes out and sends no other until the end of the interrupt arrives by eoi(); if the
-// line is still high then, it sends again. Polarity is ignored: `set(true)` on a line means asserted.
+// A pin turns into a message to the local APICs: what its redirection entry says, as an MSI. A level-triggered entry
+// sets its Remote IRR when the message goes out and sends no other until the end of the interrupt arrives by eoi(); if
+// the line is still high then, it sends again. Polarity is ignored: `set(true)` on a line means asserted.
 //
-// Threads: everything from any thread. The message sink and `on_route` are called with the mutex held, so that a route is
-// in place before the first message it covers; they must not call the I/O APIC.
+// Threads: everything from any thread. The message sink and `on_route` are called with the mutex held, so that a route
+// is in place before the first message it covers; they must not call the I/O APIC.
 #pragma once
 
 #include <array>

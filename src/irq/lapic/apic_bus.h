@@ -1,4 +1,5 @@
-// The bus between the local APICs: routes IPIs and message-signalled interrupts by their destination (SDM 3A 11.6, 11.11).
+// The bus between the local APICs: routes IPIs and message-signalled interrupts by their destination (SDM
+// 3A 11.6, 11.11).
 //
 // Life: made first; each Lapic adds itself in its constructor; the set is fixed once vCPUs run, and is destroyed after
 // their threads and the event loop have ended. Sending is lock-free and may be done from any thread.

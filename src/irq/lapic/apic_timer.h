@@ -1,9 +1,9 @@
 // The local APIC's timer (SDM 3A 11.5.4): one-shot, periodic and TSC-deadline on guest time, one nanosecond per tick at
 // divide 1.
 //
-// Everything belongs to the vCPU's thread. The host timer's call-back only reports that something may have expired; what
-// did is worked out by `expire` from the guest's clock, so a call-back that comes late, early or twice does no harm. While
-// the interrupt is masked no host timer runs: the count is computed when somebody looks.
+// Everything belongs to the vCPU's thread. The host timer's call-back only reports that something may have expired;
+// what did is worked out by `expire` from the guest's clock, so a call-back that comes late, early or twice does no
+// harm. While the interrupt is masked no host timer runs: the count is computed when somebody looks.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ class ApicTimer {
   /// `alarm` is called on the event-loop thread; the vCPU's thread must then call on_alarm.
   ApicTimer(vm::Clock& clock, std::function<void()> alarm);
 
-  /// Catches up with guest time. True: it reached zero since the last call, which an unmasked LVT turns into an interrupt.
-  /// To be called before any of the below, so that they act on the present.
+  /// Catches up with guest time. True: it reached zero since the last call, which an unmasked LVT turns into an
+  /// interrupt. To be called before any of the below, so that they act on the present.
   bool expire();
   /// The same, after an alarm.
   bool on_alarm();
@@ -42,7 +42,8 @@ class ApicTimer {
     bool masked = true;
     u32 divide_configuration = 0, initial_count = 0;
     u64 tsc_deadline = 0;
-    u64 remaining_ns = 0;  ///< one-shot and periodic; 0: stopped
+    u64 remaining_ns = 0;   ///< one-shot and periodic; 0: see current_count
+    u32 current_count = 0;  ///< 0 as well: stopped
   };
   u64 remaining_ns() const;
   void restore(const Saved& saved);

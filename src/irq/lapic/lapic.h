@@ -2,17 +2,20 @@
 //
 //   other threads --post--> posted_, events_ --take_in--> irr_ --accept--> isr_ --EOI--> I/O APIC
 //
-// Glossary. xAPIC: registers in a page of memory, 8-bit ids. x2APIC: registers as MSRs, 32-bit ids. IRR: vectors waiting;
-// ISR: vectors being served; TMR: which of them are level triggered; PPR: priority below which nothing is delivered.
+// Glossary. xAPIC: registers in a page of memory, 8-bit ids. x2APIC: registers as MSRs, 32-bit ids. IRR: vectors
+// waiting; ISR: vectors being served; TMR: which of them are level triggered; PPR: priority below which nothing is
+// delivered.
 //
-// Threads. The registers belong to the vCPU's thread. Other threads touch atomics only: they set a bit in posted_ (vector)
-// and in events_ (what happened), and call the wake function when events_ was clear of that bit; the vCPU's thread takes
-// the bits over. Senders read address_ to see whether they mean this APIC. After a register write that may let an interrupt
-// through (EOI, TPR, ...) the wake function is called as well, so the engine only ever has to look after a wake.
+// Threads. The registers belong to the vCPU's thread. Other threads touch atomics only: they set a bit in posted_
+// (vector) and in events_ (what happened), and call the wake function when events_ was clear of that bit; the vCPU's
+// thread takes the bits over. Senders read address_ to see whether they mean this APIC. After a register write that may
+// let an interrupt through (EOI, TPR, ...) the wake function is called as well, so the engine only ever has to look
+// after a wake.
 //
 // State. x86::ApicState is KVM_GET_LAPIC's page. The id is fixed to the vCPU's number: regs[ID] holds id << 24 in both
-// modes (KVM's format without KVM_X2APIC_API_USE_32BIT_IDS), is ignored by set_state, and writes by the guest are ignored.
-// Events posted and not yet taken (INIT, SIPI, NMI) are not part of it: the engine takes them before it gives its state.
+// modes (KVM's format without KVM_X2APIC_API_USE_32BIT_IDS), is ignored by set_state, and writes by the guest are
+// ignored. Events posted and not yet taken (INIT, SIPI, NMI) are not part of it: the engine takes them before it gives
+// its state.
 #pragma once
 
 #include <atomic>
@@ -68,19 +71,30 @@ class Lapic final : public vm::LocalApic {
   void set_tsc_offset(u64 offset) override;
 
   void init() override;
-  x86::ApicState state() override;
-  void set_state(const x86::ApicState& state) override;
+  vm::x86::ApicState state() override;
+  void set_state(const vm::x86::ApicState& state) override;
 
   // PV EOI, for irq/paravirt.
-  /// `collect` carries out an EOI that the guest left in memory; called before registers that depend on it are given away.
+  /// `collect` carries out an EOI that the guest left in memory; called before registers that depend on it are given
+  /// away.
   void set_collect_eoi(std::function<void()> collect) { collect_eoi_ = std::move(collect); }
-  /// The EOI of `vector` need not be seen at once: it is the only interrupt in service, nothing waits, and no one listens.
+  /// The EOI of `vector` need not be seen at once: it is the only interrupt in service, nothing waits, and no one
+  /// listens.
   bool may_defer_eoi(u8 vector) const;
   void eoi();
 
  private:
   /// Bits of events_.
-  enum Event : u32 { kFixed = 1, kTimer = 2, kNmi = 4, kInit = 8, kSipi = 16, kUnhalt = 32, kLint1 = 64, kIllegalVector = 128 };
+  enum Event : u32 {
+    kFixed = 1,
+    kTimer = 2,
+    kNmi = 4,
+    kInit = 8,
+    kSipi = 16,
+    kUnhalt = 32,
+    kLint1 = 64,
+    kIllegalVector = 128
+  };
   static constexpr unsigned kSipiVectorShift = 24;
 
   // events.cpp: what other threads do, and taking it over

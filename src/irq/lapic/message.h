@@ -38,15 +38,19 @@ struct ApicAddress {
   u32 ldr = 0;           ///< as the register reads in the current mode
   bool enabled = false;  ///< IA32_APIC_BASE: takes INIT, SIPI, NMI
   bool x2apic = false;
-  bool flat = true;      ///< DFR
+  bool flat = true;        ///< DFR
   bool accepting = false;  ///< SVR: takes fixed interrupts as well
 
   u64 pack() const {
-    return u64{ldr} | (enabled ? bit(32) : 0) | (x2apic ? bit(33) : 0) | (flat ? bit(34) : 0) | (accepting ? bit(35) : 0);
+    return u64{ldr} | (enabled ? bit(32) : 0) | (x2apic ? bit(33) : 0) | (flat ? bit(34) : 0) |
+           (accepting ? bit(35) : 0);
   }
   static ApicAddress unpack(u64 word) {
-    return {.ldr = static_cast<u32>(word), .enabled = (word & bit(32)) != 0, .x2apic = (word & bit(33)) != 0,
-            .flat = (word & bit(34)) != 0, .accepting = (word & bit(35)) != 0};
+    return {.ldr = static_cast<u32>(word),
+            .enabled = (word & bit(32)) != 0,
+            .x2apic = (word & bit(33)) != 0,
+            .flat = (word & bit(34)) != 0,
+            .accepting = (word & bit(35)) != 0};
   }
   /// SDM 3A 11.6.2. An 8-bit broadcast reaches x2APICs too, as the chipset's would.
   bool matches(u32 own_id, const ApicDestination& to) const;

@@ -2,8 +2,8 @@
 // Linux Documentation/virt/kvm/x86/msr.rst, hypercalls.rst, cpuid.rst; the structures are in arch/x86/include/uapi/asm
 // kvm_para.h and pvclock-abi.h.
 //
-// Made for the features CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, PV_EOI, PV_UNHALT, PV_TLB_FLUSH, PV_SEND_IPI and
-// CLOCKSOURCE_STABLE_BIT. Registers of other features are #GP, other hypercalls -KVM_ENOSYS.
+// Made for the features CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, PV_EOI, PV_UNHALT, PV_TLB_FLUSH,
+// PV_SEND_IPI and CLOCKSOURCE_STABLE_BIT. Registers of other features are #GP, other hypercalls -KVM_ENOSYS.
 //
 // Threads: everything on the vCPU's thread; only the `preempted` byte of steal time is shared with other vCPUs' guests.
 #pragma once
@@ -20,8 +20,8 @@ struct ParavirtSetup {
   vm::Clock& clock;
   ApicBus& bus;
   Lapic& lapic;  ///< of the same vCPU
-  /// Host time in ns that this vCPU's thread could run but had no CPU (`run_delay` of schedstat), ever growing; called on
-  /// its thread. Empty: no time is ever stolen.
+  /// Host time in ns that this vCPU's thread could run but had no CPU (`run_delay` of schedstat), ever growing; called
+  /// on its thread. Empty: no time is ever stolen.
   std::function<u64()> run_delay_ns = {};
 };
 
@@ -50,13 +50,14 @@ class Paravirt final : public vm::KvmParavirt {
   bool set_steal_time(u64 value);
   void account_steal();
   bool set_pv_eoi(u64 value);
-  u64 send_ipi(u64 low, u64 high, u64 first_id, u64 icr);
+  u64 send_ipi(u64 low, u64 high, u64 first_id, u64 command);
   u8* steal_page() const;
 
   ParavirtSetup setup_;
   vm::x86::ParavirtState msr_;
   u64 tsc_offset_ = 0;
   u64 run_delay_seen_ns_ = 0;
+  u64 steal_accounted_ns_ = 0;  ///< guest time
 };
 
 }  // namespace vireo::irq

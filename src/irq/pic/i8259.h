@@ -1,8 +1,8 @@
 // One 8259A interrupt controller: the registers, without lock or wiring. Source: Intel 8259A data sheet (order 231468);
 // the page numbers in i8259.cpp are its section names. The edge/level register is the PC chipsets' (ICH9 13.4.11).
 //
-// An edge is latched until it is acknowledged, also when the line falls before: devices may raise a pulse. On the chip a
-// request that goes away becomes a spurious IR7 instead.
+// An edge is latched until it is acknowledged, also when the line falls before: devices may raise a pulse. On the chip
+// a request that goes away becomes a spurious IR7 instead.
 #pragma once
 
 #include <optional>
@@ -13,14 +13,14 @@
 namespace vireo::irq {
 
 struct I8259State {
-  u8 irr = 0;   ///< requests: edges not acknowledged yet, levels that are high
-  u8 isr = 0;   ///< in service
-  u8 imr = 0;   ///< masked
-  u8 lines = 0; ///< the inputs as they are
-  u8 elcr = 0;  ///< 1: level triggered
-  u8 vector_base = 0;       ///< ICW2, bits 7..3
-  u8 lowest_priority = 7;   ///< input of lowest priority; the next one has the highest
-  u8 next_icw = 0;          ///< 2, 3 or 4 while being initialised, else 0
+  u8 irr = 0;              ///< requests: edges not acknowledged yet, levels that are high
+  u8 isr = 0;              ///< in service
+  u8 imr = 0;              ///< masked
+  u8 lines = 0;            ///< the inputs as they are
+  u8 elcr = 0;             ///< 1: level triggered
+  u8 vector_base = 0;      ///< ICW2, bits 7..3
+  u8 lowest_priority = 7;  ///< input of lowest priority; the next one has the highest
+  u8 next_icw = 0;         ///< 2, 3 or 4 while being initialised, else 0
   bool needs_icw4 = false, single = false;
   bool auto_eoi = false, rotate_on_auto_eoi = false;
   bool special_mask = false, special_fully_nested = false;
