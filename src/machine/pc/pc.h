@@ -1,12 +1,15 @@
 // The PC: memory, CPUs and chips put together. Composition only; what each part does is in its own folder.
 //
-// Life: create() opens the kernel files and builds everything; boot() resets the machine, loads kernel and tables and
-// sets every vCPU's state; the owner then runs the vCPUs on threads of their own. A guest's reset or power-off arrives
-// at Host::power; the owner stops the vCPUs and calls boot() again, or ends. To restore, create() and then load the
-// saved state into stateful(), memory() and vcpus() instead of boot().
+//   layout     where everything is               board      the chips and the bus: MachineIo
+//   firmware   tables and registers at boot      fabric     who has the local APICs
 //
-// Threads: boot(), stateful() and the destructor only while no vCPU runs and the event loop fires no timer;
-// press_power_button any time.
+// Life: create() checks the spec and that the kernel files are there, and builds everything; boot() resets the machine,
+// loads kernel and tables and sets every vCPU's state; the owner then runs the vCPUs on threads of their own. A guest's
+// reset or power-off arrives at PcHost::power; the owner stops the vCPUs and calls boot() again, or ends. To restore,
+// create(), then prepare_restore(), and load the saved state into stateful(), memory() and vcpus() instead of boot().
+//
+// Threads: boot(), prepare_restore(), stateful() and the destructor only while no vCPU runs and the clock is paused (so
+// that all CPUs get the same time-stamp counter); press_power_button any time.
 #pragma once
 
 #include <functional>
@@ -15,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "chardev/api/channel.h"
 #include "machine/pc/fabric.h"
 #include "machine/spec/spec.h"
 #include "vm/device/device.h"
@@ -26,6 +30,7 @@ namespace vireo::machine {
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
+  std::vector<chardev::ByteChannel*> serial;  ///< COM1, COM2; empty: no serial port
   /// The engine. Called once a CPU, by create().
   std::function<Result<std::unique_ptr<vm::Vcpu>>(vm::VcpuSetup)> make_vcpu;
   /// What CPUID tells on this CPU (cpu/x86/cpuid_model).
@@ -46,12 +51,17 @@ class Pc {
   virtual vm::MachineIo& io() = 0;
   /// By APIC id.
   virtual std::span<const std::unique_ptr<vm::Vcpu>> vcpus() = 0;
-  /// Every model but CPUs and memory, in a fixed order; names are unique.
+  /// Every model but CPUs, memory and the clock, in the order they are to be loaded; names are unique.
   virtual std::span<vm::Stateful* const> stateful() = 0;
 
-  /// Power-on or reset. Errors: Usage (see boot/kernel), Failed. After an error the machine must not be run.
+  /// Power-on or reset. Errors: Usage (see boot/kernel; no kernel named), NotFound, Denied, Failed. After an error the
+  /// machine must not be run.
   virtual Result<> boot() = 0;
+  /// Before a saved state is loaded: nothing of the past is left on its way.
+  virtual void prepare_restore() = 0;
   virtual void press_power_button() = 0;
+  /// The guest listens to the power button.
+  virtual bool power_button_enabled() const = 0;
 };
 
 }  // namespace vireo::machine

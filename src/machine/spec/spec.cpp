@@ -13,7 +13,6 @@ Result<> check(const Spec& spec) {
   if (spec.memory % kMiB != 0) {
     return fail(ErrorKind::Usage, "{} bytes of memory are not possible; choose a whole number of MiB", spec.memory);
   }
-  if (spec.kernel.empty()) return fail(ErrorKind::Usage, "no kernel given; name one with --kernel");
   return {};
 }
 

@@ -1,0 +1,128 @@
+#include "machine/pc/board.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "machine/pc/layout.h"
+
+namespace vireo::machine {
+namespace {
+
+/// An access as it is when it lies in one range, `fallback` when it touches none, else byte by byte.
+template <class Device, class Whole, class Fallback, class Bytes>
+auto route(const Bus<Device>& bus, u64 address, u8 size, Whole whole, Fallback fallback, Bytes bytes) {
+  const auto* range = bus.find(address);
+  if (range != nullptr && range->holds(address, size)) return whole(*range->device, address - range->base);
+  if (range == nullptr && !bus.begins_within(address, size)) return fallback();
+  return bytes();
+}
+
+}  // namespace
+
+Board::IsaIrq::IsaIrq(Board& board, unsigned number)
+    : pic_(board.pic_.line(number)), ioapic_(board.ioapic_.pin(layout::ioapic_pin(number))) {}
+
+vm::PortDevice& Board::ConfigPorts::target(u16 offset, u8 size) {
+  return is_reset(offset, size) ? board_.reset_control_.port_cf9() : board_.pci_.config_ports();
+}
+
+std::array<vm::IrqLine*, pci::Root::kWires> Board::pci_wires() {
+  std::array<vm::IrqLine*, pci::Root::kWires> wires{};
+  for (unsigned i = 0; i < wires.size(); ++i) wires[i] = &ioapic_.pin(layout::kPciPins + i);
+  return wires;
+}
+
+Board::Board(const Setup& setup)
+    : pic_([rose = setup.pic_output_rose](bool level) {
+        if (level) rose();
+      }),
+      ioapic_(
+          setup.fabric.msi(),
+          [&fabric = setup.fabric](unsigned pin, const irq::IoApic::Route& route) { fabric.ioapic_route(pin, route); }),
+      isa_([this] {
+        std::deque<IsaIrq> lines;
+        for (unsigned irq = 0; irq < irq::Pic::kLines; ++irq) lines.emplace_back(*this, irq);
+        return lines;
+      }()),
+      pit_(isa(layout::kPitIrq), setup.clock),
+      rtc_(isa(layout::kRtcIrq), setup.clock),
+      i8042_(isa(layout::kKeyboardIrq), isa(layout::kMouseIrq), setup.power),
+      reset_control_(setup.power),
+      acpi_pm_(isa(layout::kSciIrq), setup.clock, setup.power),
+      pci_(pci_wires()) {
+  const std::size_t count = std::min(setup.serial.size(), std::size(layout::kComPorts));
+  for (std::size_t i = 0; i < count; ++i) {
+    uarts_.emplace_back("uart" + std::to_string(i), isa(layout::kComPorts[i].irq), setup.clock, *setup.serial[i]);
+  }
+  setup.fabric.set_eoi([this](u8 vector) { ioapic_.eoi(vector); });
+  place();
+  stateful_ = {&pic_, &ioapic_, &pit_, &rtc_, &i8042_, &reset_control_, &acpi_pm_};
+  for (auto& uart : uarts_) stateful_.push_back(&uart);
+  stateful_.insert(stateful_.end(), {&pci_.host_bridge(), &pci_});
+}
+
+void Board::place() {
+  ports_.add(layout::kPicMaster, 2, pic_.master_ports());
+  ports_.add(layout::kPicSlave, 2, pic_.slave_ports());
+  ports_.add(layout::kElcr, 2, pic_.elcr_ports());
+  ports_.add(layout::kPit, dev::Pit::kPorts, pit_);
+  ports_.add(layout::kPort61, 1, pit_.port61());
+  ports_.add(layout::kI8042Data, 1, i8042_.data_port());
+  ports_.add(layout::kI8042Command, 1, i8042_.command_port());
+  ports_.add(layout::kRtc, dev::Rtc::kPorts, rtc_);
+  ports_.add(layout::kPort92, 1, reset_control_.port92());
+  ports_.add(layout::kAcpiPm, dev::AcpiPm::kPorts, acpi_pm_);
+  ports_.add(layout::kPciConfig, pci::Root::kConfigPorts, config_ports_);
+  for (std::size_t i = 0; i < uarts_.size(); ++i)
+    ports_.add(layout::kComPorts[i].port, dev::Uart16550::kPorts, uarts_[i]);
+  mmio_.add(layout::kEcam, pci::Root::kEcamSize, pci_.ecam());
+  mmio_.add(layout::kIoApic, irq::IoApic::kSize, ioapic_);
+}
+
+void Board::reset() {
+  for (auto* model : stateful_) model->reset();
+}
+
+u64 Board::mmio_read(u64 gpa, u8 size) {
+  return route(
+      mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { return device.mmio_read(offset, size); },
+      [&] { return pci_.memory_read(gpa, size); },
+      [&] {
+        u64 value = 0;
+        for (u8 i = 0; i < size; ++i) value |= (mmio_read(gpa + i, 1) & 0xFF) << (8 * i);
+        return value;
+      });
+}
+
+void Board::mmio_write(u64 gpa, u8 size, u64 value) {
+  route(
+      mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { device.mmio_write(offset, size, value); },
+      [&] { pci_.memory_write(gpa, size, value); },
+      [&] {
+        for (u8 i = 0; i < size; ++i) mmio_write(gpa + i, 1, value >> (8 * i) & 0xFF);
+      });
+}
+
+u32 Board::port_read(u16 port, u8 size) {
+  return route(
+      ports_, port, size,
+      [&](vm::PortDevice& device, u64 offset) { return device.port_read(static_cast<u16>(offset), size); },
+      [&] { return pci_.io_read(port, size); },
+      [&] {
+        u32 value = 0;
+        for (u8 i = 0; i < size; ++i) value |= (port_read(static_cast<u16>(port + i), 1) & 0xFF) << (8 * i);
+        return value;
+      });
+}
+
+void Board::port_write(u16 port, u8 size, u32 value) {
+  route(
+      ports_, port, size,
+      [&](vm::PortDevice& device, u64 offset) { device.port_write(static_cast<u16>(offset), size, value); },
+      [&] { pci_.io_write(port, size, value); },
+      [&] {
+        for (u8 i = 0; i < size; ++i) port_write(static_cast<u16>(port + i), 1, value >> (8 * i) & 0xFF);
+      });
+}
+
+}  // namespace vireo::machine

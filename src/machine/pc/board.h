@@ -1,0 +1,105 @@
+// The chips of the PC, their wires and their addresses: the one visible list of devices. It is the machine as a CPU
+// reaches it outside RAM.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "chardev/api/channel.h"
+#include "dev/acpipm/acpipm.h"
+#include "dev/i8042/i8042.h"
+#include "dev/pit/pit.h"
+#include "dev/resetctl/resetctl.h"
+#include "dev/rtc/rtc.h"
+#include "dev/uart16550/uart16550.h"
+#include "irq/ioapic/ioapic.h"
+#include "irq/pic/pic.h"
+#include "machine/bus/bus.h"
+#include "machine/pc/fabric.h"
+#include "pci/root/root.h"
+#include "vm/engine/engine.h"
+
+namespace vireo::machine {
+
+class Board final : public vm::MachineIo {
+ public:
+  struct Setup {
+    vm::Clock& clock;
+    vm::PowerControl& power;
+    InterruptFabric& fabric;
+    std::function<void()> pic_output_rose;          ///< any thread, with no lock held
+    std::span<chardev::ByteChannel* const> serial;  ///< COM1, COM2
+  };
+  /// References in the set-up outlive the board.
+  explicit Board(const Setup& setup);
+
+  u64 mmio_read(u64 gpa, u8 size) override;
+  void mmio_write(u64 gpa, u8 size, u64 value) override;
+  u32 port_read(u16 port, u8 size) override;
+  void port_write(u16 port, u8 size, u32 value) override;
+  bool pic_pending() override { return pic_.pending(); }
+  u8 pic_acknowledge() override { return pic_.acknowledge(); }
+
+  /// Every chip, interrupt controllers first: a device that drives its line again when it is loaded then changes
+  /// nothing.
+  std::span<vm::Stateful* const> stateful() { return stateful_; }
+  void reset();
+
+  dev::AcpiPm& acpi_pm() { return acpi_pm_; }
+  dev::Rtc& rtc() { return rtc_; }
+  irq::IoApic& ioapic() { return ioapic_; }
+
+ private:
+  /// An ISA interrupt: to the PIC and to the I/O APIC.
+  class IsaIrq final : public vm::IrqLine {
+   public:
+    IsaIrq(Board& board, unsigned number);
+    void set(bool level) override {
+      pic_.set(level);
+      ioapic_.set(level);
+    }
+
+   private:
+    vm::IrqLine& pic_;
+    vm::IrqLine& ioapic_;
+  };
+  /// Ports 0xCF8..0xCFF: PCI's, but for a byte at 0xCF9, which is the reset register.
+  class ConfigPorts final : public vm::PortDevice {
+   public:
+    explicit ConfigPorts(Board& board) : board_(board) {}
+    u32 port_read(u16 offset, u8 size) override { return target(offset, size).port_read(inner(offset, size), size); }
+    void port_write(u16 offset, u8 size, u32 value) override {
+      target(offset, size).port_write(inner(offset, size), size, value);
+    }
+
+   private:
+    static bool is_reset(u16 offset, u8 size) { return offset == 1 && size == 1; }
+    static u16 inner(u16 offset, u8 size) { return is_reset(offset, size) ? u16{0} : offset; }
+    vm::PortDevice& target(u16 offset, u8 size);
+    Board& board_;
+  };
+
+  std::array<vm::IrqLine*, pci::Root::kWires> pci_wires();
+  vm::IrqLine& isa(unsigned irq) { return isa_[irq]; }
+  void place();
+
+  irq::Pic pic_;
+  irq::IoApic ioapic_;
+  std::deque<IsaIrq> isa_;
+  dev::Pit pit_;
+  dev::Rtc rtc_;
+  dev::I8042 i8042_;
+  dev::ResetControl reset_control_;
+  dev::AcpiPm acpi_pm_;
+  std::deque<dev::Uart16550> uarts_;
+  pci::Root pci_;
+  ConfigPorts config_ports_{*this};
+
+  Bus<vm::PortDevice> ports_;
+  Bus<vm::MmioDevice> mmio_;
+  std::vector<vm::Stateful*> stateful_;
+};
+
+}  // namespace vireo::machine

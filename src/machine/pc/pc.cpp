@@ -1,0 +1,157 @@
+#include "machine/pc/pc.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/bits.h"
+#include "boot/kernel/kernel.h"
+#include "host/file.h"
+#include "machine/pc/board.h"
+#include "machine/pc/firmware.h"
+#include "machine/pc/layout.h"
+#include "machine/pc/software_fabric.h"
+
+namespace vireo::machine {
+namespace {
+
+/// CPUID 80000008h EAX 7..0; 36 where the leaf is missing (SDM 2A, CPUID).
+unsigned physical_address_bits(const vm::x86::CpuidTable& cpuid) {
+  const auto* leaf = cpuid.find(0x80000008, 0);
+  return leaf == nullptr ? 36 : std::clamp(leaf->eax & 0xFF, 32u, 52u);
+}
+
+/// The whole file; Usage when it is larger than `limit`, which cannot fit into the guest anyway.
+Result<std::vector<u8>> read_file(const std::string& path, u64 limit) {
+  TRY_ASSIGN(const host::Fd file, host::open_to_read(path));
+  std::vector<u8> bytes;
+  for (u64 chunk = kMiB;; chunk = std::min(2 * chunk, 64 * kMiB)) {
+    const std::size_t had = bytes.size();
+    bytes.resize(had + chunk);
+    TRY_ASSIGN(const std::size_t got, host::read_up_to(file, std::span(bytes).subspan(had), path));
+    bytes.resize(had + got);
+    if (got < chunk) return bytes;
+    if (bytes.size() > limit) {
+      return fail(ErrorKind::Usage, "'{}' is larger than the machine's {} MiB of memory", path, limit / kMiB);
+    }
+  }
+}
+
+class PcMachine final : public Pc {
+ public:
+  PcMachine(const Spec& spec, PcHost host, vm::GuestMemory memory)
+      : spec_(spec), host_(std::move(host)), memory_(std::move(memory)) {}
+
+  Result<> build();
+
+  const Spec& spec() const override { return spec_; }
+  vm::GuestMemory& memory() override { return memory_; }
+  vm::MachineIo& io() override { return *board_; }
+  std::span<const std::unique_ptr<vm::Vcpu>> vcpus() override { return vcpus_; }
+  std::span<vm::Stateful* const> stateful() override { return board_->stateful(); }
+  Result<> boot() override;
+  void prepare_restore() override { fabric_->reset(); }
+  void press_power_button() override { board_->acpi_pm().press_power_button(); }
+  bool power_button_enabled() const override { return board_->acpi_pm().power_button_enabled(); }
+
+ private:
+  Result<vm::x86::CpuState> load_kernel();
+
+  const Spec spec_;
+  const PcHost host_;
+  vm::GuestMemory memory_;
+  unsigned physical_address_bits_ = 36;
+  std::unique_ptr<InterruptFabric> fabric_;
+  std::unique_ptr<Board> board_;
+  std::vector<std::unique_ptr<vm::Vcpu>> vcpus_;
+  bool booted_ = false;
+};
+
+Result<> PcMachine::build() {
+  physical_address_bits_ = physical_address_bits(host_.cpuid(0));
+  if (layout::end_of_memory(spec_.memory) > bit(physical_address_bits_)) {
+    return fail(ErrorKind::Usage, "the CPU's {} address bits cannot reach {} MiB of memory", physical_address_bits_,
+                spec_.memory / kMiB);
+  }
+  if (host_.make_fabric) {
+    TRY_ASSIGN(fabric_, host_.make_fabric(memory_));
+  } else {
+    fabric_ = std::make_unique<SoftwareFabric>(memory_, host_.clock, spec_.cpus, physical_address_bits_);
+  }
+  // The kick only ever comes from a device or a timer, long after the vCPU was made.
+  const auto kick_boot_cpu = [this] {
+    if (!vcpus_.empty()) vcpus_.front()->kick();
+  };
+  board_ = std::make_unique<Board>(Board::Setup{.clock = host_.clock,
+                                                .power = host_.power,
+                                                .fabric = *fabric_,
+                                                .pic_output_rose = kick_boot_cpu,
+                                                .serial = host_.serial});
+  board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
+                                layout::end_of_memory(spec_.memory) - layout::kHighMemory);
+  vcpus_.reserve(spec_.cpus);
+  for (unsigned cpu = 0; cpu < spec_.cpus; ++cpu) {
+    TRY_ASSIGN(auto vcpu, host_.make_vcpu({.id = cpu,
+                                           .memory = memory_,
+                                           .io = *board_,
+                                           .clock = host_.clock,
+                                           .apic = fabric_->local_apic(cpu),
+                                           .paravirt = fabric_->paravirt(cpu),
+                                           .cpuid = host_.cpuid(cpu)}));
+    vcpus_.push_back(std::move(vcpu));
+  }
+  return {};
+}
+
+Result<vm::x86::CpuState> PcMachine::load_kernel() {
+  if (spec_.kernel.empty()) return fail(ErrorKind::Usage, "there is no kernel to boot; name one with --kernel");
+  TRY_ASSIGN(const auto kernel, read_file(spec_.kernel, spec_.memory));
+  std::vector<u8> initrd;
+  if (!spec_.initrd.empty()) {
+    TRY_ASSIGN(initrd, read_file(spec_.initrd, spec_.memory));
+    if (initrd.empty()) return fail(ErrorKind::Usage, "initrd '{}' is empty", spec_.initrd);
+  }
+  const unsigned serial_ports = static_cast<unsigned>(std::min(host_.serial.size(), std::size(layout::kComPorts)));
+  TRY_ASSIGN(const u64 rsdp, firmware::write_tables(memory_, {.memory = spec_.memory,
+                                                              .cpus = spec_.cpus,
+                                                              .serial_ports = serial_ports,
+                                                              .physical_address_bits = physical_address_bits_}));
+  const auto map = layout::memory_map(spec_.memory);
+  return boot::load_kernel(memory_, {.kernel = kernel,
+                                     .kernel_name = spec_.kernel,
+                                     .initrd = initrd,
+                                     .command_line = spec_.command_line,
+                                     .memory_map = map,
+                                     .rsdp = rsdp});
+}
+
+Result<> PcMachine::boot() {
+  if (booted_) memory_.clear();  // the first time nothing was written yet
+  booted_ = true;
+  TRY_ASSIGN(vm::x86::CpuState boot_cpu, load_kernel());
+  board_->reset();
+  fabric_->reset();
+  firmware::set_virtual_wire(boot_cpu.apic);
+  for (unsigned cpu = 0; cpu < vcpus_.size(); ++cpu) {
+    auto state = cpu == 0 ? boot_cpu : vm::x86::reset_state(false, cpu);
+    firmware::set_memory_types(state.sys, physical_address_bits_);
+    state.sys.tsc = host_.clock.tsc();
+    TRY(vcpus_[cpu]->set_state(state));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Pc>> Pc::create(const Spec& spec, PcHost host) {
+  TRY(check(spec));
+  // Missing files are told before memory is taken; boot() reads them, each time.
+  for (const auto* path : {&spec.kernel, &spec.initrd}) {
+    if (!path->empty()) TRY(host::open_to_read(*path));
+  }
+  TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory)));
+  auto machine = std::make_unique<PcMachine>(spec, std::move(host), std::move(memory));
+  TRY(machine->build());
+  return machine;
+}
+
+}  // namespace vireo::machine
