@@ -20,6 +20,7 @@ BlockCache::BlockCache(vm::GuestMemory& memory) : memory_(memory), generations_(
 
 void BlockCache::clear() {
   table_.fill(nullptr);
+  jumps_.fill({});
   used_ = 0;
   ++counters_.cleared;
 }

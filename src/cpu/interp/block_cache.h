@@ -37,6 +37,16 @@ class BlockCache {
     return build(cpu, offset, mode);
   }
 
+  /// Shortcut by virtual address: the block that was last remembered for `rip` under `key`, if it is still current. The
+  /// key stands for everything else that decides what is found at an address (TLB epoch, mode, privilege).
+  const Block* recall(u64 rip, u64 key) const {
+    const Jump& jump = jumps_[rip % kJumps];
+    return jump.rip == rip && jump.key == key && current(*jump.block) ? jump.block : nullptr;
+  }
+  void remember(u64 rip, u64 key, const Block* block) {
+    jumps_[rip % kJumps] = {.rip = rip, .key = key, .block = block};
+  }
+
   void clear();
 
   struct Counters {
@@ -65,6 +75,12 @@ class BlockCache {
   host::Map arena_;
   u64 used_ = 0;
   std::array<Block*, kTableSize> table_{};
+  struct Jump {
+    u64 rip, key;
+    const Block* block;
+  };
+  static constexpr unsigned kJumps = 4096;
+  std::array<Jump, kJumps> jumps_{};
   Counters counters_;
 };
 

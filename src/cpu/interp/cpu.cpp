@@ -121,14 +121,17 @@ void Cpu::undefined(const Insn& insn) {
 
 void Cpu::flush_tlb() {
   tlb.flush();
+  ++tlb_epoch;
   end_block();
 }
 void Cpu::flush_tlb_non_global() {
   tlb.flush_non_global();
+  ++tlb_epoch;
   end_block();
 }
 void Cpu::flush_tlb_page(u64 va) {
   tlb.flush_page(va);
+  ++tlb_epoch;
   end_block();
 }
 

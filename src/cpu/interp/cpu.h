@@ -197,6 +197,7 @@ class Cpu {
   // --- Translation state
   // -----------------------------------------------------------------------------------------------------
   SoftTlb tlb;
+  u64 tlb_epoch = 1;  ///< counts flushes, of whatever part
   void flush_tlb();
   void flush_tlb_non_global();
   void flush_tlb_page(u64 va);

@@ -172,6 +172,12 @@ void Interpreter::run_one() {
 const Block* Interpreter::block_at_rip() {
   flush_if_wanted();
   cpu_.rip &= cpu_.rip_mask;
+  // Never 0, which an empty shortcut has.
+  const u64 key = cpu_.tlb_epoch << 8 | raw(cpu_.mode) << 4 | (cpu_.cpl == 3 ? 2 : 0) | 1;
+  if (cpu_.code64()) {
+    if (const Block* block = blocks_.recall(cpu_.rip, key)) [[likely]]
+      return block;
+  }
   const u64 va = cpu_.code64() ? cpu_.rip : static_cast<u32>(cpu_.rip + cpu_.sys.segment[CS].base);
   const u8* host = cpu_.tlb.execute(cpu_.execute_view(), va);
   if (host == nullptr) [[unlikely]] {
@@ -181,7 +187,11 @@ const Block* Interpreter::block_at_rip() {
     if (host == nullptr) return nullptr;
   }
   const Block* block = blocks_.find(cpu_, static_cast<u64>(host - cpu_.ram_base_), cpu_.mode);
-  if (block == nullptr || cpu_.code64()) return block;
+  if (block == nullptr) return nullptr;
+  if (cpu_.code64()) {
+    blocks_.remember(cpu_.rip, key, block);
+    return block;
+  }
   return cpu_.rip + block->bytes - 1 <= cpu_.sys.segment[CS].limit ? block : nullptr;
 }
 
