@@ -110,7 +110,7 @@ class Loop {
   const Source* running_ = nullptr;
   std::vector<std::function<void()>> posted_;
   std::map<u64, std::shared_ptr<Source>> watched_;
-  u64 next_id_;
+  u64 next_id_ = 1;
   std::set<std::pair<u64, Source*>> armed_;
   u64 programmed_ = ~u64{0};  ///< what the timerfd is set to; never later than the first of armed_
   std::map<int, std::function<void()>> signal_calls_;

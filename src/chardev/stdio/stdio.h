@@ -30,7 +30,7 @@ class StdioChannel final : public ByteChannel {
   void resume_input() override { input_.resume(); }
 
  private:
-  StdioChannel(host::Loop& loop, std::function<void()> left, bool terminal);
+  StdioChannel(host::Loop& loop, std::function<void()> left, std::unique_ptr<RawTerminal> terminal);
 
   std::unique_ptr<RawTerminal> terminal_;
   StreamOutput output_;

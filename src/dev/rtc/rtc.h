@@ -54,8 +54,6 @@ class Rtc final : public ByteDevice, public vm::Stateful {
   bool stopped() const;
   Moment moment() const;
   void set_moment(Moment moment);
-  void show(i64 seconds);
-  i64 shown() const;
   u64 period_index(u64 ns) const;
   unsigned period_ticks() const;
   void catch_up();
