@@ -10,14 +10,17 @@
 
 namespace vireo::test {
 
-/// The vCPUs of one machine, in their start states, and whatever must live as long as they do.
+/// The vCPUs of one machine, in their start states, and whatever must live as long as they do. Lives shorter than the
+/// machine.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::vector<vm::Vcpu*> vcpus() = 0;
 };
 
-/// `name` is interpret or kvm. The kind of the error tells a missing engine (NotFound, Denied) from a broken one.
-Result<std::unique_ptr<Engine>> make_engine(std::string_view name, TinyMachine& machine, unsigned cpus);
+/// Error NotFound or Denied: this host lacks the engine.
+Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus);
+/// Instructions that KVM cannot emulate are executed by an interpreter.
+Result<std::unique_ptr<Engine>> make_kvm_engine(TinyMachine& machine, unsigned cpus);
 
 }  // namespace vireo::test

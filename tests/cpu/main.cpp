@@ -54,7 +54,8 @@ int run(std::string_view engine_name, const std::string& source, const std::stri
     fmt::print("failed: the program is too large\n");
     return kFailed;
   }
-  auto engine = make_engine(engine_name, machine, test->cpus);
+  auto engine =
+      engine_name == "kvm" ? make_kvm_engine(machine, test->cpus) : make_interpret_engine(machine, test->cpus);
   if (!engine) {
     const bool missing = engine.error().kind == ErrorKind::NotFound || engine.error().kind == ErrorKind::Denied;
     fmt::print("{}: {}\n", missing ? "skipped" : "failed", engine.error().message);
