@@ -33,9 +33,7 @@ std::array<vm::IrqLine*, pci::Root::kWires> Board::pci_wires() {
 }
 
 Board::Board(const Setup& setup)
-    : pic_([rose = setup.pic_output_rose](bool level) {
-        if (level) rose();
-      }),
+    : pic_(setup.pic_output),
       ioapic_(
           setup.fabric.msi(),
           [&fabric = setup.fabric](unsigned pin, const irq::IoApic::Route& route) { fabric.ioapic_route(pin, route); }),

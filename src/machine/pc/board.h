@@ -29,7 +29,7 @@ class Board final : public vm::MachineIo {
     vm::Clock& clock;
     vm::PowerControl& power;
     InterruptFabric& fabric;
-    std::function<void()> pic_output_rose;          ///< any thread, with no lock held
+    std::function<void(bool level)> pic_output;     ///< INTR changed: see InterruptFabric::pic_output
     std::span<chardev::ByteChannel* const> serial;  ///< COM1, COM2
   };
   /// References in the set-up outlive the board.

@@ -1,11 +1,8 @@
 // Where interrupts end: the part of the machine that depends on who has the local APICs. With a software engine they
 // are ours (software_fabric.h); with KVM they are in the host kernel, and its engine brings its own fabric.
 //
-// The 8259 pair is not part of it: when its output rises the machine kicks CPU 0, whose engine asks
-// MachineIo::pic_pending.
-//
-// Threads: msi() and ioapic_route() are called from any thread while the machine runs, with the I/O APIC's or a
-// device's lock held, and call no device.
+// Threads: msi(), pic_output() and ioapic_route() are called from any thread while the machine runs, with a device's
+// lock held, and call no device.
 #pragma once
 
 #include <functional>
@@ -22,6 +19,9 @@ class InterruptFabric {
 
   /// Where the I/O APIC and devices send their messages.
   virtual vm::MsiSink& msi() = 0;
+  /// The 8259 pair's INTR changed: a hint for the boot CPU's engine to look at MachineIo::pic_pending. False: the
+  /// machine kicks that CPU instead.
+  virtual bool pic_output(bool /*level*/) { return false; }
   /// An I/O APIC pin's route changed; KVM must know whose ends of interrupt to report.
   virtual void ioapic_route(unsigned /*pin*/, const irq::IoApic::Route& /*route*/) {}
   /// Ends of level-triggered interrupts go to `eoi`, with no lock held. Set once, before the first vCPU is made.

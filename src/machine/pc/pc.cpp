@@ -77,14 +77,13 @@ Result<> PcMachine::build() {
   } else {
     fabric_ = std::make_unique<SoftwareFabric>(memory_, host_.clock, spec_.cpus, physical_address_bits_);
   }
-  // The kick only ever comes from a device or a timer, long after the vCPU was made.
-  const auto kick_boot_cpu = [this] {
-    if (!vcpus_.empty()) vcpus_.front()->kick();
+  const auto pic_output = [this](bool level) {
+    if (!fabric_->pic_output(level) && level && !vcpus_.empty()) vcpus_.front()->kick();
   };
   board_ = std::make_unique<Board>(Board::Setup{.clock = host_.clock,
                                                 .power = host_.power,
                                                 .fabric = *fabric_,
-                                                .pic_output_rose = kick_boot_cpu,
+                                                .pic_output = pic_output,
                                                 .serial = host_.serial});
   board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
                                 layout::end_of_memory(spec_.memory) - layout::kHighMemory);

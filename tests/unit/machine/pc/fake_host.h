@@ -1,0 +1,85 @@
+// A host for the machine under test: time that stands still, CPUs that only keep their state, a power switch that is
+// watched.
+#pragma once
+
+#include <map>
+
+#include "machine/pc/pc.h"
+
+namespace vireo::machine {
+
+class StillClock final : public vm::Clock {
+ public:
+  u64 now_ns() const override { return 1000; }
+  u64 tsc() const override { return 2000; }
+  u64 tsc_khz() const override { return 2'000'000; }
+  vm::TscScale tsc_scale() const override { return {}; }
+  u64 tsc_at_ns(u64 ns) const override { return 2 * ns; }
+  u64 ns_at_tsc(u64 tsc) const override { return tsc / 2; }
+  u64 wall_ns() const override { return 1'700'000'000'000'000'000; }
+  std::unique_ptr<vm::Timer> make_timer(std::function<void()>) override { return std::make_unique<NoTimer>(); }
+
+ private:
+  class NoTimer final : public vm::Timer {
+    void arm(u64) override {}
+    void cancel() override {}
+  };
+};
+
+class PowerSwitch final : public vm::PowerControl {
+ public:
+  void request(Request what) override { ++count[what]; }
+  std::map<Request, int> count;
+};
+
+class KeptVcpu final : public vm::Vcpu {
+ public:
+  explicit KeptVcpu(const vm::VcpuSetup& setup) : id_(setup.id), setup_(setup) {}
+  unsigned id() const override { return id_; }
+  vm::Exit run() override { return {}; }
+  void kick() override { ++kicks; }
+  vm::x86::CpuState state() override { return kept; }
+  Result<> set_state(const vm::x86::CpuState& state) override {
+    kept = state;
+    if (setup_.apic != nullptr) setup_.apic->set_state(state.apic);
+    return {};
+  }
+  vm::LocalApic& apic() { return *setup_.apic; }
+  vm::x86::CpuState kept;
+  int kicks = 0;
+
+ private:
+  const unsigned id_;
+  vm::VcpuSetup setup_;
+};
+
+class Console final : public chardev::ByteChannel {
+ public:
+  bool write(std::span<const u8> bytes) override {
+    text.append(bytes.begin(), bytes.end());
+    return true;
+  }
+  void flush() override {}
+  void set_sink(chardev::ByteSink* sink) override { input = sink; }
+  void resume_input() override {}
+  std::string text;
+  chardev::ByteSink* input = nullptr;
+};
+
+struct FakeHost {
+  StillClock clock;
+  PowerSwitch power;
+  Console console;
+  PcHost get() {
+    return {.clock = clock,
+            .power = power,
+            .serial = {&console},
+            .make_vcpu = [](const vm::VcpuSetup& setup) -> Result<std::unique_ptr<vm::Vcpu>> {
+              return std::make_unique<KeptVcpu>(setup);
+            },
+            .cpuid = [](unsigned) { return vm::x86::CpuidTable{{{.leaf = 0x80000008, .eax = 40}}}; },
+            .make_fabric = {}};
+  }
+};
+
+}  // namespace vireo::machine
