@@ -85,7 +85,7 @@ Term integer(u64 value) {
 
 Term string(std::string_view text) {
   Term out{StringPrefix};
-  out.insert(out.end(), text.begin(), text.end());
+  for (const char c : text) out.push_back(static_cast<u8>(c));
   out.push_back(0);
   return out;
 }
