@@ -16,6 +16,8 @@ class Fd {
   }
   ~Fd();
 
+  /// Another descriptor of the same open file; empty when there is none left.
+  Fd duplicate() const;
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 

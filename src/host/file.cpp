@@ -1,6 +1,7 @@
 #include "host/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +9,20 @@
 #include <filesystem>
 
 namespace vireo::host {
+namespace {
+
+/// False with errno.
+bool write_all(const Fd& file, std::span<const u8> bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(file.get(), bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace
 
 NewFile::~NewFile() {
   if (file_) ::unlink(temporary_.c_str());
@@ -27,12 +42,7 @@ Result<NewFile> NewFile::create(const std::string& path) {
 }
 
 Result<> NewFile::write(std::span<const u8> bytes) {
-  while (!bytes.empty()) {
-    const auto count = ::write(file_.get(), bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+  if (!write_all(file_, bytes)) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
   return {};
 }
 
@@ -56,6 +66,22 @@ Result<Fd> open_to_read(const std::string& path) {
     return fail(ErrorKind::Usage, "{} is a directory, not a file", path);
   }
   return file;
+}
+
+Result<Fd> nameless_file(const char* name) {
+  Fd file(::memfd_create(name, MFD_CLOEXEC));
+  if (!file) return fail_errno(errno, "cannot create a file in memory");
+  return file;
+}
+
+Result<> append(const Fd& file, std::span<const u8> bytes) {
+  ::lseek(file.get(), 0, SEEK_END);
+  if (!write_all(file, bytes)) return fail_errno(errno, "cannot write to a file in memory");
+  return {};
+}
+
+void empty(const Fd& file) {
+  if (file && ::ftruncate(file.get(), 0) != 0) return;  // it only costs memory
 }
 
 namespace {

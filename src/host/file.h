@@ -31,6 +31,10 @@ class NewFile {
 
 /// Opens for reading; a directory is an error of kind Usage.
 Result<Fd> open_to_read(const std::string& path);
+/// A file in memory without a name, empty; append to it and empty it again.
+Result<Fd> nameless_file(const char* name);
+Result<> append(const Fd& file, std::span<const u8> bytes);
+void empty(const Fd& file);
 /// Fills `bytes` from where the file stands; fewer only at its end.
 Result<std::size_t> read_up_to(const Fd& file, std::span<u8> bytes, const std::string& path);
 /// Fills `bytes` from `offset` on; fewer only at the end of the file.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "snapshot/cpu_check.h"
 #include "snapshot/pages.h"
 #include "vm/x86/state_fields.h"
 
@@ -55,6 +56,7 @@ Result<vm::x86::CpuState> cpu_state(const vm::StateRecord& record, std::size_t i
   vm::x86::CpuState state;
   fields(archive, state);
   if (!archive.finished()) return fail(ErrorKind::Usage, "state of '{}' is corrupt", record.name);
+  TRY(check(state));
   return state;
 }
 

@@ -96,14 +96,12 @@ void Life::reboot() {
 }
 
 void Life::save() {
-  const auto saved = machine_->save();
+  const bool last = after_save_ == AfterSave::Stop;
+  const auto saved = machine_->save(last);
   if (!saved) log::error("the machine is not saved: {}", saved.error().message);
-  if (saved && after_save_ == AfterSave::Stop) {
-    stop(0);
-  } else {
-    resume();
-  }
-  machine_->finish_save();
+  if (saved && last) return stop(0);
+  resume();
+  if (saved) machine_->finish_save();
 }
 
 void Life::resume() {

@@ -32,9 +32,9 @@ class Machine {
   /// Power-on: resets everything and loads the kernel.
   virtual Result<> boot() = 0;
   virtual void press_power_button() = 0;
-  /// Writes the state down; what may take long and needs no standing guest is done by finish_save.
-  virtual Result<> save() = 0;
-  /// Called once the guest runs again (or has been stopped).
+  /// Writes the state down, all of it, or but for what needs no standing guest, which finish_save does.
+  virtual Result<> save(bool complete) = 0;
+  /// After a save that was not complete, once the guest runs again. Returns at once.
   virtual void finish_save() = 0;
 };
 

@@ -1,4 +1,148 @@
 #include "vmm/run.h"
+
+#include <csignal>
+
+#include "chardev/api/null.h"
+#include "chardev/file/file.h"
+#include "chardev/stdio/stdio.h"
+#include "cpu/x86/cpuid_model.h"
+#include "host/thread.h"
+#include "host/tsc.h"
+#include "vmm/engines.h"
+#include "vmm/late_channel.h"
+#include "vmm/life.h"
+#include "vmm/notice.h"
+#include "vmm/pc_owner.h"
+#include "vmm/saved_machine.h"
+
 namespace vireo::vmm {
-Result<int> run(const Config&) { return 0; }
+namespace {
+
+/// What is to be built, from the configuration alone.
+Result<machine::Spec> spec_of(const Config& config) {
+  machine::Spec spec;
+  if (config.kernel.empty()) {
+    return fail(ErrorKind::Usage,
+                "there is nothing to run; name a kernel with --kernel, or a saved machine with --restore");
+  }
+  spec.name = config.name.value_or(spec.name);
+  spec.memory = config.memory.value_or(spec.memory);
+  spec.cpus = static_cast<unsigned>(std::min<u64>(config.cpus.value_or(spec.cpus), ~0u));
+  spec.kernel = config.kernel;
+  spec.initrd = config.initrd;
+  spec.command_line = config.append.value_or("");
+  return spec;
+}
+
+/// What was saved; the configuration may say the same again, and name another kernel for the next reboot.
+Result<machine::Spec> spec_of(const Config& config, const snapshot::MachineDescription& saved, const BootFiles& files) {
+  if (config.memory.value_or(saved.memory) != saved.memory) {
+    return fail(ErrorKind::Usage, "--memory: the saved machine has {} MiB; leave the option away", saved.memory / kMiB);
+  }
+  if (config.cpus.value_or(saved.cpus) != saved.cpus) {
+    return fail(ErrorKind::Usage, "--cpus: the saved machine has {}; leave the option away", saved.cpus);
+  }
+  machine::Spec spec;
+  spec.name = config.name.value_or(saved.name);
+  spec.memory = saved.memory;
+  spec.cpus = saved.cpus;
+  spec.kernel = files.kernel();
+  spec.initrd = files.initrd();
+  spec.command_line = config.append.value_or(saved.append);
+  return spec;
+}
+
+Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config, host::Loop& loop, Life& life,
+                                                           const Notices& notice) {
+  switch (config.console) {
+    case Console::None:
+      break;
+    case Console::File:
+      return chardev::FileChannel::create(loop, config.console_file);
+    case Console::Stdio:
+      return chardev::StdioChannel::create(loop, [&life, notice] {
+        notice("left the console; the machine is stopped");
+        life.pull_plug();
+      });
+  }
+  return std::make_unique<chardev::NullChannel>();
+}
+
+Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    TRY(loop.add_signal(signal, [&life] { life.ask_for_power_off(); }));
+  }
+  if (config.save_on) TRY(loop.add_signal(config.save_on->signal, [&life] { life.ask_for_save(); }));
+  return {};
+}
+
+}  // namespace
+
+Result<int> run(const Config& config) {
+  const Notices notice(config.quiet);
+
+  // Only looking, so far.
+  std::optional<SavedMachine> saved;
+  machine::Spec spec;
+  BootFiles files;
+  if (config.restore.empty()) {
+    TRY_ASSIGN(spec, spec_of(config));
+    TRY(machine::check(spec));
+    TRY_ASSIGN(files, BootFiles::from_paths(spec.kernel, spec.initrd));
+  } else {
+    TRY_ASSIGN(saved, SavedMachine::open(config.restore));
+    if (config.kernel.empty()) {
+      TRY_ASSIGN(files, BootFiles::from_state(saved->share_file(), config.restore));
+    } else {
+      TRY_ASSIGN(files, BootFiles::from_paths(config.kernel, config.initrd));
+    }
+    TRY_ASSIGN(spec, spec_of(config, saved->description(), files));
+    TRY(machine::check(spec));
+  }
+  TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
+
+  // The machine, without a guest in it yet.
+  TRY_ASSIGN(const auto loop, host::Loop::create());
+  Life life(*loop);
+  TRY(listen_to_signals(config, *loop, life));  // before any other thread
+  host::install_kick_signal();
+  vm::VmClock clock(*loop, host::tsc_khz(), saved ? saved->description().tsc_khz : 0);
+  std::unique_ptr<chardev::ByteChannel> console;
+  LateChannel serial;
+  machine::PcHost pc_host{
+      .clock = clock, .power = life, .serial = {&serial}, .make_vcpu = {}, .cpuid = {}, .make_fabric = {}};
+  pc_host.cpuid = [&](unsigned cpu) {
+    return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = !engine.kvm});
+  };
+  engine.kvm ? plug_in_kvm(pc_host) : plug_in_interpreter(pc_host);
+  TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
+
+  PcOwner owner({.pc = *pc,
+                 .clock = clock,
+                 .files = std::move(files),
+                 .engine = engine_name(engine),
+                 .save_file = config.save_on ? config.save_on->file : "",
+                 .notice = notice});
+  if (saved) {
+    TRY(saved->load_into(*pc, clock));
+    saved.reset();
+  } else {
+    TRY(owner.boot());
+  }
+  notice("engine: {} ({})", engine_name(engine), engine.why);
+  TRY_ASSIGN(console, open_console(config, *loop, life, notice));
+  serial.connect(*console);
+
+  std::vector<vm::Vcpu*> vcpus;
+  for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
+  CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
+  life.own(owner, cpus, config.on_crash, config.after_save);
+  life.start();
+  loop->run();
+  cpus.pause();
+  clock.pause();
+  serial.flush();
+  return life.exit_code();
+}
+
 }  // namespace vireo::vmm

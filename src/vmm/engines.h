@@ -1,0 +1,26 @@
+// Which engine runs the vCPUs, and how it is plugged into the machine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cpu/kvm/kvm.h"
+#include "machine/pc/pc.h"
+#include "vmm/config.h"
+
+namespace vireo::vmm {
+
+struct EngineChoice {
+  bool kvm = false;
+  std::string why;  ///< for people, no full stop
+};
+
+/// Auto takes KVM only with hardware behind it. Errors: those of the KVM device when KVM was asked for by name.
+Result<EngineChoice> choose_engine(Engine wanted, const cpu::kvm::Support& support);
+const char* engine_name(const EngineChoice& choice);
+
+/// Fills in make_vcpu, and with KVM make_fabric, which owns the VM in the kernel.
+void plug_in_interpreter(machine::PcHost& host);
+void plug_in_kvm(machine::PcHost& host);
+
+}  // namespace vireo::vmm

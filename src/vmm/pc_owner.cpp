@@ -1,0 +1,73 @@
+#include "vmm/pc_owner.h"
+
+#include "base/log.h"
+#include "host/thread.h"
+#include "vmm/saved_machine.h"
+
+namespace vireo::vmm {
+
+PcOwner::~PcOwner() {
+  if (finisher_.joinable()) finisher_.join();
+}
+
+void PcOwner::set_time(bool runs) {
+  if (runs) {
+    setup_.clock.resume();
+  } else {
+    setup_.clock.pause();
+  }
+}
+
+Result<> PcOwner::boot() {
+  if (finisher_.joinable()) finisher_.join();  // it reads the same files
+  TRY(setup_.files.provide());
+  auto booted = setup_.pc.boot();
+  setup_.files.release();
+  return booted;
+}
+
+void PcOwner::press_power_button() {
+  setup_.notice("{}",
+                setup_.pc.power_button_enabled()
+                    ? "pressed the power button; the next request pulls the plug"
+                    : "pressed the power button, but the guest does not listen to it; the next request pulls the plug");
+  setup_.pc.press_power_button();
+}
+
+Result<> PcOwner::save(bool complete) {
+  if (finishing_) return fail(ErrorKind::WrongState, "the save before is still being written to {}", setup_.save_file);
+  const u64 began = host::Loop::now_ns();
+  TRY_ASSIGN(auto file, host::NewFile::create(setup_.save_file));
+  auto save = std::make_unique<Save>(std::move(file));
+  TRY(snapshot::save(contents_of(setup_.pc, setup_.clock, setup_.engine), setup_.pc.memory(), save->writer));
+  save->seconds = static_cast<double>(host::Loop::now_ns() - began) / 1e9;
+  if (complete) return write_rest(*save);
+  begun_ = std::move(save);
+  return {};
+}
+
+Result<> PcOwner::write_rest(Save& save) {
+  TRY(setup_.files.provide());
+  auto saved = setup_.files.save(save.writer);
+  setup_.files.release();
+  TRY(saved);
+  TRY(save.writer.end());
+  TRY(save.sink.commit());
+  setup_.notice("saved to {}: {:.1f} MiB; the guest stood still for {:.2f} s", setup_.save_file,
+                static_cast<double>(save.sink.size()) / static_cast<double>(kMiB), save.seconds);
+  return {};
+}
+
+void PcOwner::finish_save() {
+  if (!begun_) return;
+  if (finisher_.joinable()) finisher_.join();
+  finishing_ = true;
+  finisher_ = std::thread([this, save = std::shared_ptr<Save>(std::move(begun_))]() mutable {
+    host::name_thread("save");
+    if (auto done = write_rest(*save); !done) log::error("the machine is not saved: {}", done.error().message);
+    save.reset();
+    finishing_ = false;
+  });
+}
+
+}  // namespace vireo::vmm

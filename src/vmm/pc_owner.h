@@ -1,0 +1,54 @@
+// What the owner of a machine's life does to the PC, and to the file it is saved to.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "machine/pc/pc.h"
+#include "snapshot/file.h"
+#include "vm/clock/vm_clock.h"
+#include "vmm/boot_files.h"
+#include "vmm/life.h"
+#include "vmm/notice.h"
+
+namespace vireo::vmm {
+
+class PcOwner final : public Machine {
+ public:
+  struct Setup {
+    machine::Pc& pc;
+    vm::VmClock& clock;
+    BootFiles files;
+    std::string engine;     ///< its name, for state files
+    std::string save_file;  ///< empty: nothing is ever saved
+    Notices notice;
+  };
+  explicit PcOwner(Setup setup) : setup_(std::move(setup)) {}
+  /// Waits for a save that is still being written.
+  ~PcOwner() override;
+
+  void set_time(bool runs) override;
+  Result<> boot() override;
+  void press_power_button() override;
+  Result<> save(bool complete) override;
+  void finish_save() override;
+
+ private:
+  /// A file that is being written. The rest of it (boot files, end mark) needs no standing guest.
+  struct Save {
+    explicit Save(host::NewFile file) : sink(std::move(file)) {}
+    snapshot::FileSink sink;
+    snapshot::Writer writer{sink};
+    double seconds = 0;  ///< for which the guest stood still
+  };
+  Result<> write_rest(Save& save);
+
+  Setup setup_;
+  std::unique_ptr<Save> begun_;
+  std::thread finisher_;
+  std::atomic<bool> finishing_{false};
+};
+
+}  // namespace vireo::vmm

@@ -1,0 +1,87 @@
+#include "vmm/saved_machine.h"
+
+#include <algorithm>
+
+namespace vireo::vmm {
+namespace {
+
+constexpr const char* kCpuModel = "vireo-1";
+
+/// The record of a model, by the name it gives its own state.
+Result<> load_one(vm::Stateful& model, std::vector<vm::StateRecord>& states) {
+  const auto name = model.save().name;
+  const auto found = std::find_if(states.begin(), states.end(), [&](const auto& state) { return state.name == name; });
+  if (found == states.end())
+    return fail(ErrorKind::Usage, "it has no state of '{}', which this program's machine has", name);
+  TRY(model.load(*found));
+  states.erase(found);
+  return {};
+}
+
+}  // namespace
+
+Error SavedMachine::name_file(Error error) const {
+  return {error.kind, fmt::format("cannot restore {}: {}", path_, error.message)};
+}
+
+Result<SavedMachine> SavedMachine::open(const std::string& path) {
+  SavedMachine saved;
+  saved.path_ = path;
+  TRY_ASSIGN(saved.file_, host::open_to_read(path));
+  snapshot::FileSource source(saved.file_, path);
+  auto contents = snapshot::examine(source);
+  if (!contents) return std::unexpected(saved.name_file(contents.error()));
+  const auto& machine = contents->machine;
+  if (machine.machine != kMachineKind || machine.cpu_model != kCpuModel) {
+    return fail(ErrorKind::Usage,
+                "cannot restore {}: it has a machine '{}' with CPUs '{}', which this program does not know", path,
+                machine.machine, machine.cpu_model);
+  }
+  saved.contents_ = std::move(*contents);
+  return saved;
+}
+
+Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock) {
+  if (snapshot::slots_of(pc.memory()) != contents_.machine.slots) {
+    return fail(ErrorKind::Usage, "its memory is laid out in another way than this program's machine has it");
+  }
+  auto& states = contents_.states;
+  TRY(load_one(clock, states));
+  pc.prepare_restore();
+  snapshot::FileSource source(file_, path_);
+  TRY(snapshot::load_memory(source, pc.memory()));
+  for (auto* model : pc.stateful()) TRY(load_one(*model, states));
+  if (!states.empty()) {
+    return fail(ErrorKind::Usage, "it has a state of '{}', which this program's machine has not", states.front().name);
+  }
+  for (std::size_t cpu = 0; cpu < contents_.cpus.size(); ++cpu) TRY(pc.vcpus()[cpu]->set_state(contents_.cpus[cpu]));
+  return {};
+}
+
+Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock) {
+  auto loaded = load_states(pc, clock);
+  contents_ = {};
+  if (!loaded) return std::unexpected(name_file(loaded.error()));
+  return {};
+}
+
+snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine) {
+  snapshot::Contents contents;
+  const auto& spec = pc.spec();
+  contents.machine = {.program = "vireo",
+                      .name = spec.name,
+                      .machine = kMachineKind,
+                      .engine = engine,
+                      .cpu_model = kCpuModel,
+                      .append = spec.command_line,
+                      .tsc_khz = clock.tsc_khz(),
+                      .cpus = spec.cpus,
+                      .memory = spec.memory,
+                      .slots = snapshot::slots_of(pc.memory())};
+  contents.states.push_back(clock.save());
+  for (const auto* model : pc.stateful()) contents.states.push_back(model->save());
+  for (const auto& vcpu : pc.vcpus()) contents.cpus.push_back(vcpu->state());
+  return contents;
+}
+
+}  // namespace vireo::vmm

@@ -1,0 +1,39 @@
+// The machine in a state file: opened and checked as a whole first, loaded into a machine that was built like it
+// afterwards.
+#pragma once
+
+#include <string>
+
+#include "machine/pc/pc.h"
+#include "snapshot/contents.h"
+#include "snapshot/file.h"
+#include "vm/clock/vm_clock.h"
+
+namespace vireo::vmm {
+
+/// The name of the only kind of machine there is, in state files.
+constexpr const char* kMachineKind = "pc";
+
+class SavedMachine {
+ public:
+  static Result<SavedMachine> open(const std::string& path);
+
+  const snapshot::MachineDescription& description() const { return contents_.machine; }
+  /// `pc` was built from the description and never run; `clock` stands still. After an error neither may be used.
+  Result<> load_into(machine::Pc& pc, vm::VmClock& clock);
+  /// The open file once more, for the boot files in it.
+  host::Fd share_file() const { return file_.duplicate(); }
+
+ private:
+  Result<> load_states(machine::Pc& pc, vm::VmClock& clock);
+  Error name_file(Error error) const;
+
+  std::string path_;
+  host::Fd file_;
+  snapshot::Contents contents_;
+};
+
+/// Everything about a stopped machine but its memory.
+snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine);
+
+}  // namespace vireo::vmm
