@@ -23,11 +23,11 @@ constexpr u64 kTablesAddress = 0xE0000, kTablesEnd = 0x100000;
 constexpr u64 kHighMemory = 0x100000;
 
 struct BootImages {
-  std::span<const u8> kernel;
-  std::string_view kernel_name;  ///< for messages, usually the path
-  std::span<const u8> initrd;    ///< empty: none
-  std::string_view command_line;
-  std::span<const MemoryRange> memory_map;
+  std::span<const u8> kernel = {};
+  std::string_view kernel_name = {};  ///< for messages, usually the path
+  std::span<const u8> initrd = {};    ///< empty: none
+  std::string_view command_line = {};
+  std::span<const MemoryRange> memory_map = {};
   u64 rsdp = 0;  ///< guest-physical address of the ACPI RSDP, 0: none
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "boot/acpi/acpi.h"
+#include "boot/smbios/smbios.h"
 #include "dev/acpipm/spec.h"
 #include "dev/resetctl/spec.h"
 #include "dev/rtc/spec.h"
@@ -36,6 +37,9 @@ Result<u64> write_tables(vm::GuestMemory& memory, const Platform& platform) {
   }
   acpi.rtc_century = dev::rtc::Century;
   acpi.board_io = {{layout::kElcr, layout::kElcr + 1}, {layout::kAcpiPm, layout::kAcpiPm + pm::kPorts - 1}};
+  const auto map = layout::memory_map(platform.memory);
+  TRY(boot::smbios::write_tables(memory, {.version = VIREO_VERSION, .memory = platform.memory, .ranges = map},
+                                 layout::kSmbios, layout::kTablesEnd));
   return boot::acpi::write_tables(memory, acpi, layout::kTables, layout::kSmbios);
 }
 

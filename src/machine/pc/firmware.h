@@ -16,7 +16,7 @@ struct Platform {
   unsigned physical_address_bits = 40;
 };
 
-/// Writes the ACPI tables; the RSDP's address.
+/// Writes the ACPI and SMBIOS tables; the RSDP's address.
 Result<u64> write_tables(vm::GuestMemory& memory, const Platform& platform);
 
 /// MTRRs: RAM write-back, the VGA window and everything from the PCI hole to 4 GiB uncached. The same on every CPU.

@@ -30,14 +30,14 @@ namespace vireo::machine {
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
-  std::vector<chardev::ByteChannel*> serial;  ///< COM1, COM2; empty: no serial port
+  std::vector<chardev::ByteChannel*> serial = {};  ///< COM1, COM2; empty: no serial port
   /// The engine. Called once a CPU, by create().
-  std::function<Result<std::unique_ptr<vm::Vcpu>>(vm::VcpuSetup)> make_vcpu;
+  std::function<Result<std::unique_ptr<vm::Vcpu>>(vm::VcpuSetup)> make_vcpu = {};
   /// What CPUID tells on this CPU (cpu/x86/cpuid_model).
-  std::function<vm::x86::CpuidTable(unsigned cpu)> cpuid;
+  std::function<vm::x86::CpuidTable(unsigned cpu)> cpuid = {};
   /// An engine with its own local APICs brings them here; empty: software LAPICs. Called once, before the first
   /// make_vcpu.
-  std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric;
+  std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric = {};
 };
 
 class Pc {
