@@ -115,7 +115,7 @@ Result<Contents> examine(Source& source) {
         break;
       }
       case RecordType::Memory:
-        TRY(pages.check(record.payload, contents.machine.memory));
+        TRY(pages.check(record.payload, ram_size(contents.machine)));
         break;
       case RecordType::BootFile:
         break;

@@ -24,7 +24,7 @@ struct MachineDescription {
   std::string append;     ///< kernel command line, for a guest reboot
   u64 tsc_khz = 0;
   u32 cpus = 0;
-  u64 memory = 0;  ///< bytes
+  u64 memory = 0;  ///< bytes the machine was asked to have; the slots say what of it is RAM
   std::vector<MemorySlot> slots;
   static constexpr u16 kVersion = 1;
 };
@@ -32,6 +32,8 @@ struct MachineDescription {
 void fields(vm::Archive& ar, MemorySlot& s);
 void fields(vm::Archive& ar, MachineDescription& d);
 
+/// Bytes of RAM, all slots together.
+u64 ram_size(const MachineDescription& description);
 std::vector<MemorySlot> slots_of(const vm::GuestMemory& memory);
 
 /// Makes sense in itself: slots add up, counts in range, names printable.

@@ -50,7 +50,7 @@ std::vector<u8> mended(std::span<const u8> input) {
 void restore(std::span<const u8> bytes) {
   ByteSource first(bytes);
   const auto contents = snapshot::examine(first);
-  if (!contents || contents->machine.memory > 64 * kMiB) return;
+  if (!contents || snapshot::ram_size(contents->machine) > 64 * kMiB) return;
   std::vector<vm::GuestMemory::Slot> slots;
   for (const auto& slot : contents->machine.slots) slots.push_back({slot.gpa, slot.size, slot.offset});
   auto memory = vm::GuestMemory::create(std::move(slots));
