@@ -1,0 +1,124 @@
+#include "compare.h"
+
+#include <Zydis/Zydis.h>
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/bytes.h"
+
+namespace vireo::diff {
+
+using namespace vm::x86;
+
+namespace {
+
+constexpr const char* kGpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+constexpr u64 kFlags = rflags::kStatus | rflags::DF;
+constexpr u8 kPageFault = 14;
+constexpr u16 kErrorSummary = 0x80;
+
+std::string hex(const u8* bytes, unsigned size) {
+  std::string out;
+  for (unsigned i = size; i-- > 0;) out += fmt::format("{:02x}", bytes[i]);
+  return out;
+}
+
+class Report {
+ public:
+  void value(std::string_view what, u64 host, u64 guest) {
+    if (host != guest) lines_ += fmt::format("  {}: host {:x}, guest {:x}\n", what, host, guest);
+  }
+  void bytes(std::string_view what, const u8* host, const u8* guest, unsigned size) {
+    if (std::memcmp(host, guest, size) == 0) return;
+    lines_ += fmt::format("  {}: host {}\n  {:>{}}  guest {}\n", what, hex(host, size), "", what.size(), hex(guest, size));
+  }
+  std::string take() { return std::move(lines_); }
+
+ private:
+  std::string lines_;
+};
+
+bool is_ignored(const Snippet& snippet, u64 offset) {
+  for (const auto& range : snippet.ignored) {
+    if (offset - range.offset < range.size) return true;
+  }
+  return false;
+}
+
+void compare_data(const Snippet& snippet, const u8* host, const u8* guest, Report& report) {
+  if (std::memcmp(host, guest, sizeof(Data)) == 0) return;
+  unsigned shown = 0;
+  for (u64 at = 0; at < sizeof(Data) && shown < 8; at += 8) {
+    if (std::memcmp(host + at, guest + at, 8) == 0) continue;
+    for (u64 i = at; i < at + 8; ++i) {
+      if (host[i] == guest[i] || is_ignored(snippet, i)) continue;
+      report.value(fmt::format("memory [{:x}]", kData + at), load<u64>(host + at), load<u64>(guest + at));
+      ++shown;
+      break;
+    }
+  }
+}
+
+void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, Report& report) {
+  report.value("fcw", host.fcw, guest.fcw);
+  report.value("fsw", host.fsw, guest.fsw);
+  report.value("ftw", host.ftw, guest.ftw);
+  if (host.fsw & kErrorSummary) {  // AMD keeps the pointers for reported exceptions only
+    report.value("fop", host.fop, guest.fop);
+    report.value("fip", host.fip, guest.fip);
+    report.value("fdp", host.fdp, guest.fdp);
+  }
+  report.value("mxcsr", host.mxcsr, guest.mxcsr);
+  for (unsigned i = 0; i < 8; ++i) report.bytes(fmt::format("st{}", i), host.st[i].data(), guest.st[i].data(), 10);
+  for (unsigned i = 0; i < vectors; ++i) {
+    report.bytes(fmt::format("ymm{}", i), host.zmm[i].data(), guest.zmm[i].data(), 32);
+  }
+}
+
+}  // namespace
+
+std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& guest, const u8* host_data,
+                    const u8* guest_data) {
+  Report report;
+  report.value("vector", host.vector, guest.vector);
+  if (host.vector == guest.vector) {
+    // Linux reports faults at kernel addresses as protection violations, and not where.
+    const bool kernel_address = host.vector == kPageFault && guest.address >= bit(47);
+    if (!kernel_address) report.value("error code", host.error, guest.error);
+    if (host.vector == kPageFault) report.value("fault address", host.address, guest.address);
+  }
+  const unsigned registers = snippet.code64 ? 16 : 8;
+  for (unsigned i = 0; i < registers; ++i) report.value(kGpr[i], host.state.regs.gpr[i], guest.state.regs.gpr[i]);
+  report.value("rip", host.state.regs.rip, guest.state.regs.rip);
+  report.value("rflags", host.state.regs.rflags & kFlags, guest.state.regs.rflags & kFlags);
+  compare_fpu(host.state.fpu, guest.state.fpu, registers, report);
+  compare_data(snippet, host_data, guest_data, report);
+  return report.take();
+}
+
+std::string describe(const Snippet& snippet) {
+  std::string out = snippet.code64 ? "64-bit code\n" : "32-bit code\n";
+  u64 at = 0;
+  while (at < snippet.code.size()) {
+    ZydisDisassembledInstruction in;
+    const auto mode = snippet.code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
+    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(mode, kCode + at, snippet.code.data() + at, snippet.code.size() - at, &in))) {
+      out += fmt::format("  {:x}: ?\n", kCode + at);
+      break;
+    }
+    std::string bytes;
+    for (unsigned i = 0; i < in.info.length; ++i) bytes += fmt::format("{:02x} ", snippet.code[at + i]);
+    out += fmt::format("  {:x}: {:<36}{}\n", kCode + at, bytes, in.text);
+    at += in.info.length;
+  }
+  const auto& state = snippet.state;
+  for (unsigned i = 0; i < 16; ++i) out += fmt::format("  {}={:x}{}", kGpr[i], state.regs.gpr[i], i % 4 == 3 ? "\n" : "");
+  out += fmt::format("  rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", state.regs.rflags, state.fpu.mxcsr,
+                     state.fpu.fcw, state.fpu.fsw, state.fpu.ftw);
+  return out;
+}
+
+}  // namespace vireo::diff

@@ -1,0 +1,48 @@
+#include "generate.h"
+
+#include <cstring>
+
+#include "builder.h"
+
+namespace vireo::diff {
+
+void fill_data(Random& random, Data& data) {
+  for (std::size_t at = 0; at < data.size(); at += 64) {
+    random.vector(data.data() + at, 64);
+    if (at % 512 != 0) continue;
+    u8 value[10];  // extended precision and packed decimal operands
+    random.float80(value);
+    std::memcpy(data.data() + at, value, 10);
+    for (unsigned i = 0; i < 9; ++i) data[at + 32 + i] = static_cast<u8>(random.below(10) << 4 | random.below(10));
+    data[at + 41] = random.pick<u8>({0, 0x80});
+  }
+}
+
+Generator::Generator(const vm::x86::CpuidTable& cpuid) : forms64_(true, cpuid), forms32_(false, cpuid) {}
+
+Snippet Generator::make(Random& random, std::optional<Class> only, unsigned longest) {
+  const bool code64 = random.percent(80);
+  const Forms& all = forms(code64);
+  Builder builder(random, all, code64);
+  const u64 length = 1 + (random.percent(50) ? 0 : random.below(longest));
+  for (u64 i = 0; i < length; ++i) {
+    const Class of = only ? *only : static_cast<Class>(random.below(static_cast<u64>(Class::kCount)));
+    if (of == Class::State && random.percent(70)) {
+      builder.add_state_exchange();
+      continue;
+    }
+    if (of == Class::Branch && random.percent(20)) {
+      builder.add_indirect_branch();
+      continue;
+    }
+    const auto& mnemonics = all.of(of);
+    if (mnemonics.empty()) continue;
+    const auto& forms = mnemonics[random.below(mnemonics.size())];
+    for (unsigned attempt = 0; attempt < 3; ++attempt) {
+      if (builder.add(forms[random.below(forms.size())])) break;
+    }
+  }
+  return builder.finish();
+}
+
+}  // namespace vireo::diff

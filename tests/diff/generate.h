@@ -1,0 +1,26 @@
+// Snippets from forms: random registers, addresses, immediates and start state.
+#pragma once
+
+#include <optional>
+
+#include "forms.h"
+#include "random.h"
+#include "snippet.h"
+
+namespace vireo::diff {
+
+/// The data pages before patches, the same for all snippets of a seed.
+void fill_data(Random& random, Data& data);
+
+class Generator {
+ public:
+  explicit Generator(const vm::x86::CpuidTable& cpuid);
+  /// `only`: every instruction of that class. Most are 64-bit code; the rest is compatibility mode unless `only64`.
+  Snippet make(Random& random, std::optional<Class> only, unsigned longest);
+  const Forms& forms(bool code64) const { return code64 ? forms64_ : forms32_; }
+
+ private:
+  Forms forms64_, forms32_;
+};
+
+}  // namespace vireo::diff

@@ -1,0 +1,243 @@
+#include "guest.h"
+
+#include <cpuid.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/bytes.h"
+#include "cpu/interp/interp.h"
+
+namespace vireo::diff {
+
+using namespace vm::x86;
+
+namespace {
+
+// Guest-physical layout. Tables and handlers are mapped, for the supervisor only, at kKernel + physical address.
+constexpr u64 kKernel = 0x3000'0000;
+constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000, kKernelTable = 0x5000;
+constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000, kStackTop = 0x15000;
+constexpr u64 kCodePhysical = 0x20000, kDataPhysical = 0x21000;
+constexpr u64 kRam = 256 * kKiB;
+
+// Selectors as Linux has them, so that pushes of segment registers agree.
+constexpr u16 kKernelCode = 0x10, kUserCode32 = 0x23, kUserData = 0x2B, kUserCode64 = 0x33, kTssSelector = 0x40;
+
+constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kNoExecute = bit(63);
+
+/// Ends the run when a handler reports its vector.
+class Io final : public vm::MachineIo {
+ public:
+  u64 mmio_read(u64, u8) override { return 0; }
+  void mmio_write(u64, u8, u64) override {}
+  u32 port_read(u16, u8) override { return 0; }
+  void port_write(u16 port, u8, u32) override {
+    vector = static_cast<u8>(port);
+    vcpu->kick();
+  }
+  bool pic_pending() override { return false; }
+  u8 pic_acknowledge() override { return 0; }
+
+  vm::Vcpu* vcpu = nullptr;
+  u8 vector = 0xFF;
+};
+
+class NoTimer final : public vm::Timer {
+  void arm(u64) override {}
+  void cancel() override {}
+};
+
+class StandingClock final : public vm::Clock {
+ public:
+  u64 now_ns() const override { return 0; }
+  u64 tsc() const override { return 0; }
+  u64 tsc_khz() const override { return 1'000'000; }
+  vm::TscScale tsc_scale() const override { return {}; }
+  u64 tsc_at_ns(u64 ns) const override { return ns; }
+  u64 ns_at_tsc(u64 tsc) const override { return tsc; }
+  u64 wall_ns() const override { return 0; }
+  std::unique_ptr<vm::Timer> make_timer(std::function<void()>) override { return std::make_unique<NoTimer>(); }
+};
+
+class NoApic final : public vm::LocalApic {
+ public:
+  void set_wake(std::function<void()>) override {}
+  Signals take_signals() override { return {}; }
+  std::optional<u8> pending_vector() override { return {}; }
+  void accept(u8) override {}
+  bool accepts_pic() const override { return false; }
+  u32 mmio_read(u32) override { return 0; }
+  void mmio_write(u32, u32) override {}
+  std::optional<u64> mmio_page() const override { return {}; }
+  bool read_msr(u32, u64&) override { return false; }
+  bool write_msr(u32, u64) override { return false; }
+  u8 cr8() const override { return 0; }
+  void set_cr8(u8) override {}
+  void init() override {}
+  ApicState state() override { return {}; }
+  void set_state(const ApicState&) override {}
+};
+
+class NoParavirt final : public vm::KvmParavirt {
+ public:
+  bool read_msr(u32, u64&) override { return false; }
+  bool write_msr(u32, u64) override { return false; }
+  u64 hypercall(u64, u64, u64, u64, u64) override { return 0; }
+  void sleeps() override {}
+  bool woke() override { return false; }
+  void collect_eoi() override {}
+  void offer_eoi(u8) override {}
+  bool take_unhalt() override { return false; }
+  ParavirtState state() override { return {}; }
+  void set_state(const ParavirtState&) override {}
+};
+
+vm::GuestMemory make_memory() {
+  auto memory = vm::GuestMemory::create({{.gpa = 0, .size = kRam, .offset = 0}});
+  if (!memory) {
+    std::fprintf(stderr, "%s\n", memory.error().message.c_str());
+    std::exit(2);
+  }
+  return std::move(*memory);
+}
+
+Segment flat_segment(u16 selector, u32 attributes) {
+  return {.selector = selector, .attributes = attributes, .limit = 0xFFFFFFFF, .base = 0};
+}
+
+void put_pages(vm::GuestMemory& memory) {
+  const auto entry = [&](u64 table, u64 va, unsigned shift, u64 value) {
+    store<u64>(memory.base() + table + 8 * ((va >> shift) & 511), value);
+  };
+  entry(kPml4, kCode, 39, kPdpt | kPresent | kWritable | kUser);
+  entry(kPdpt, kCode, 30, kPd | kPresent | kWritable | kUser);
+  entry(kPd, kCode, 21, kUserTable | kPresent | kWritable | kUser);
+  entry(kPd, kKernel, 21, kKernelTable | kPresent | kWritable);
+  entry(kUserTable, kCode, 12, kCodePhysical | kPresent | kUser);
+  for (u64 at = 0; at < kDataSize; at += kPageSize) {
+    entry(kUserTable, kData + at, 12, (kDataPhysical + at) | kPresent | kWritable | kUser | kNoExecute);
+  }
+  entry(kUserTable, kReadOnly, 12, (kDataPhysical + kDataSize) | kPresent | kUser | kNoExecute);
+  for (u64 at = 0; at < kCodePhysical; at += kPageSize) entry(kKernelTable, kKernel + at, 12, at | kPresent | kWritable);
+}
+
+void put_tables(vm::GuestMemory& memory) {
+  u8* base = memory.base();
+  store<u64>(base + kGdt + kKernelCode, 0x00AF9B000000FFFF);
+  store<u64>(base + kGdt + (kUserCode32 & ~7), 0x00CFFB000000FFFF);
+  store<u64>(base + kGdt + (kUserData & ~7), 0x00CFF3000000FFFF);
+  store<u64>(base + kGdt + (kUserCode64 & ~7), 0x00AFFB000000FFFF);
+  store<u64>(base + kTss + 4, kKernel + kStackTop);  // RSP0
+  store<u16>(base + kTss + 102, 0xFFFF);              // no I/O permission bitmap
+  for (unsigned vector = 0; vector < 32; ++vector) {
+    const u64 handler = kKernel + kHandlers + 4 * vector;
+    const u8 code[4] = {0xE6, static_cast<u8>(vector), 0xEB, 0xFE};  // OUT vector, AL; JMP to itself
+    std::memcpy(base + kHandlers + 4 * vector, code, 4);
+    const bool from_user = vector == 3 || vector == 4;
+    store<u64>(base + kIdt + 16 * vector, (handler & 0xFFFF) | u64{kKernelCode} << 16 |
+                                              u64{from_user ? 0xEEu : 0x8Eu} << 40 | (handler >> 16 & 0xFFFF) << 48);
+    store<u64>(base + kIdt + 16 * vector + 8, handler >> 32);
+  }
+}
+
+CpuState start_state() {
+  CpuState state = reset_state(true, 0);
+  auto& sys = state.sys;
+  sys.cr0 = cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG;
+  sys.cr3 = kPml4;
+  sys.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::OSXSAVE;
+  sys.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
+  sys.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
+  sys.gdtr = {.base = kKernel + kGdt, .limit = 0xFFF};
+  sys.idtr = {.base = kKernel + kIdt, .limit = 32 * 16 - 1};
+  for (Seg seg : {ES, SS, DS}) sys.segment[seg] = flat_segment(kUserData, 0xC0F3);
+  for (Seg seg : {FS, GS}) sys.segment[seg] = {.selector = 0, .attributes = Segment::kUnusable, .limit = 0, .base = 0};
+  sys.segment[LDTR] = {.selector = 0, .attributes = Segment::kUnusable | 0x82, .limit = 0, .base = 0};
+  sys.segment[TR] = {.selector = kTssSelector, .attributes = 0x8B, .limit = 0x67, .base = kKernel + kTss};
+  return state;
+}
+
+/// Host bits of a CPUID register that the guest gets.
+struct Mask {
+  u32 leaf, subleaf;
+  u32 eax, ebx, ecx, edx;
+};
+constexpr Mask kMasks[] = {
+    // FPU CX8 CMOV CLFSH MMX FXSR SSE SSE2; SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE OSXSAVE AVX F16C
+    {1, 0, ~0u, ~0u, 0x3ED83203, 0x07888151},
+    // BMI1 AVX2 BMI2 ADX CLFLUSHOPT CLWB SHA FDP_EXCPTN_ONLY ZERO_FCS_FDS
+    {7, 0, 0, 0x21882168, 0, 0},
+    {0xD, 0, 7, ~0u, ~0u, 0},
+    {0xD, 1, 7, 0, 0, 0},
+    {0xD, 2, ~0u, ~0u, ~0u, ~0u},
+    // LAHF LZCNT SSE4A PREFETCHW
+    {0x8000'0001, 0, 0, 0, 0x161, ~0u},
+};
+
+}  // namespace
+
+CpuidTable guest_cpuid() {
+  CpuidTable table;
+  for (const Mask& mask : kMasks) {
+    CpuidLeaf leaf{.leaf = mask.leaf, .subleaf = mask.subleaf, .subleaf_matters = mask.leaf == 7 || mask.leaf == 0xD};
+    __cpuid_count(mask.leaf, mask.subleaf, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
+    leaf.eax &= mask.eax, leaf.ebx &= mask.ebx, leaf.ecx &= mask.ecx, leaf.edx &= mask.edx;
+    table.leaves.push_back(leaf);
+  }
+  return table;
+}
+
+struct Guest::Parts {
+  Parts() : memory(make_memory()) {
+    put_pages(memory);
+    put_tables(memory);
+    vcpu = cpu::interp::make_interpreter(
+        {.id = 0, .memory = memory, .io = io, .clock = clock, .apic = &apic, .paravirt = &paravirt, .cpuid = guest_cpuid()});
+    io.vcpu = vcpu.get();
+    state = start_state();
+  }
+  vm::GuestMemory memory;
+  Io io;
+  StandingClock clock;
+  NoApic apic;
+  NoParavirt paravirt;
+  CpuState state;
+  std::unique_ptr<vm::Vcpu> vcpu;
+};
+
+Guest::Guest() : parts_(std::make_unique<Parts>()) {}
+Guest::~Guest() = default;
+u8* Guest::data() { return parts_->memory.base() + kDataPhysical; }
+
+Outcome Guest::run(const Snippet& snippet) {
+  Parts& p = *parts_;
+  std::memcpy(p.memory.base() + kCodePhysical, snippet.code.data(), snippet.code.size());
+  p.memory.base()[kCodePhysical + snippet.code.size()] = 0xCC;
+  p.memory.note_write(kCodePhysical, kPageSize);
+  p.state.regs = snippet.state.regs;
+  p.state.fpu = snippet.state.fpu;
+  p.state.sys.segment[CS] = snippet.code64 ? flat_segment(kUserCode64, 0xA0FB) : flat_segment(kUserCode32, 0xC0FB);
+  p.io.vector = 0xFF;
+  Outcome out;
+  if (!p.vcpu->set_state(p.state) || p.vcpu->run().reason != vm::ExitReason::Kicked) return out;
+
+  const CpuState end = p.vcpu->state();
+  out.vector = p.io.vector;
+  out.state.regs = end.regs;
+  out.state.fpu = end.fpu;
+  out.address = end.sys.cr2;
+  // The exception frame (SDM 3A figure 6-9): error code, RIP, CS, RFLAGS, RSP, SS.
+  const u8* frame = p.memory.base() + (end.regs.gpr[RSP] - kKernel) % kRam;
+  constexpr u32 with_error = bit(8) | bit(10) | bit(11) | bit(12) | bit(13) | bit(14) | bit(17);
+  if (out.vector < 32 && (with_error & bit(out.vector))) {
+    out.error = load<u32>(frame);
+    frame += 8;
+  }
+  out.state.regs.rip = load<u64>(frame);
+  out.state.regs.rflags = load<u64>(frame + 16);
+  out.state.regs.gpr[RSP] = load<u64>(frame + 24);
+  return out;
+}
+
+}  // namespace vireo::diff

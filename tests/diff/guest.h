@@ -1,0 +1,27 @@
+// Runs snippets on a software engine: long mode, CPL 3, the same addresses as on the host.
+#pragma once
+
+#include <memory>
+
+#include "snippet.h"
+#include "vm/engine/engine.h"
+
+namespace vireo::diff {
+
+/// The CPUID of the guest: what the interpreter implements and the host has.
+vm::x86::CpuidTable guest_cpuid();
+
+class Guest {
+ public:
+  Guest();
+  ~Guest();
+  /// The data pages, to fill before and read after a run.
+  u8* data();
+  Outcome run(const Snippet& snippet);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace vireo::diff

@@ -1,0 +1,57 @@
+// One test: a few instructions, the state they start from, and what came of them on an engine.
+//
+// User-visible address space, the same on the host and in the guest (all below 4 GiB, for 32-bit code and addresses):
+//   kCode         one page, read and execute: the snippet, followed by INT3
+//   kData         two pages, read and write
+//   kReadOnly     one page, read
+// Everything around these is unmapped.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "vm/x86/state.h"
+
+namespace vireo::diff {
+
+constexpr u64 kCode = 0x2000'0000;
+constexpr u64 kData = 0x2001'0000;
+constexpr u64 kDataSize = 2 * kPageSize;
+constexpr u64 kReadOnly = kData + kDataSize;
+constexpr u64 kDataEnd = kReadOnly + kPageSize;
+
+struct State {
+  vm::x86::GeneralRegs regs;
+  vm::x86::FpuState fpu;
+};
+
+/// Where a snippet ended: the exception (INT3 for one that ran through).
+struct Outcome {
+  State state;
+  u8 vector = 0xFF;  ///< 0xFF: the engine gave up
+  u32 error = 0;
+  u64 address = 0;  ///< of a page fault
+};
+
+struct Snippet {
+  bool code64 = true;
+  std::vector<u8> code;
+  std::vector<u8> starts;  ///< offsets of the instructions
+  State state;
+  /// Data different from the common initial contents.
+  struct Patch {
+    u32 offset;
+    std::vector<u8> bytes;
+  };
+  std::vector<Patch> patches;
+  /// Bytes of the data pages that may differ: host-specific by nature.
+  struct Range {
+    u32 offset, size;
+  };
+  std::vector<Range> ignored;
+};
+
+using Data = std::array<u8, kDataEnd - kData>;
+
+}  // namespace vireo::diff
