@@ -49,7 +49,10 @@ class PcMachine final : public Pc {
   std::span<const std::unique_ptr<vm::Vcpu>> vcpus() override { return vcpus_; }
   std::span<vm::Stateful* const> stateful() override { return board_->stateful(); }
   Result<> boot() override;
-  void prepare_restore() override { fabric_->reset(); }
+  void prepare_restore() override {
+    fabric_->reset();
+    booted_ = true;  // memory has content from now on
+  }
   void press_power_button() override { board_->acpi_pm().press_power_button(); }
   bool power_button_enabled() const override { return board_->acpi_pm().power_button_enabled(); }
 
