@@ -278,7 +278,11 @@ u8 Uart16550::interrupt_id() const {
 }
 
 // The PC gates the line by OUT2. Many small systems never set it, and other virtual machines do not ask for it either.
-void Uart16550::update_irq() { irq_.set(interrupt_id() != iir::None); }
+void Uart16550::update_irq() {
+  const bool level = interrupt_id() != iir::None;
+  if (level != irq_level_) irq_.set(level);  // every byte comes by here: do not trouble the controllers for nothing
+  irq_level_ = level;
+}
 
 // The far end is always there and ready; in loop-back the outputs are the inputs (8.8).
 u8 Uart16550::modem_lines(u8 mcr) const {
@@ -354,6 +358,7 @@ void Uart16550::reset() {
     timeout_->cancel();
     move_held();
     data_changed();
+    irq_.set(irq_level_);  // whatever the controller believes
   }
   channel_.resume_input();
 }
@@ -381,6 +386,7 @@ Result<> Uart16550::load(const vm::StateRecord& record) {
     held_back_ = false;
     timeout_->cancel();
     data_changed();
+    irq_.set(irq_level_);
   }
   channel_.resume_input();
   return {};

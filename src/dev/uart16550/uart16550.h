@@ -82,6 +82,7 @@ class Uart16550 final : public ByteDevice, public vm::Stateful, public chardev::
   State s_;
 
   // Glue: nothing the guest put there.
+  bool irq_level_ = false;
   bool held_back_ = false;  ///< the channel wants no more output
   u64 ready_count_ = 0;     ///< calls of output_ready()
   bool starved_ = false;    ///< room() was 0: the channel waits for resume_input()

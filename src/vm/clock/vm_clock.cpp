@@ -55,10 +55,10 @@ class VmClock::VmTimer final : public Timer {
 };
 
 VmClock::VmClock(host::Loop& loop, u64 host_khz, u64 guest_khz) : loop_(loop), host_khz_(host_khz) {
-  Mapping start;
-  start.khz = guest_khz != 0 ? guest_khz : host_khz;
-  start.scale = {.host_base = host::read_tsc(), .guest_base = 0, .scale = scale_for(start.khz)};
-  publish(start);
+  change([&](Mapping& start) {
+    start.khz = guest_khz != 0 ? guest_khz : host_khz;
+    start.scale = {.host_base = host::read_tsc(), .guest_base = 0, .scale = scale_for(start.khz)};
+  });
 }
 
 VmClock::~VmClock() = default;
@@ -67,31 +67,38 @@ u64 VmClock::scale_for(u64 guest_khz) const {
   return static_cast<u64>(((u128{guest_khz} << 32) + host_khz_ / 2) / host_khz_);
 }
 
-// A sequence count: odd while the mapping changes. Writers hold the mutex.
-void VmClock::publish(const Mapping& mapping) {
+// A sequence count: odd while the mapping changes. The counter is read inside by both sides, with the fences that keep
+// it there, so that nobody sees a time that is later than the one at which the clock is about to stop.
+VmClock::Reading VmClock::read() const {
+  for (;;) {
+    const u32 before = sequence_.load(std::memory_order_acquire);
+    Reading reading;
+    reading.mapping = {.scale = {.host_base = host_base_.load(std::memory_order_relaxed),
+                                 .guest_base = guest_base_.load(std::memory_order_relaxed),
+                                 .scale = scale_.load(std::memory_order_relaxed)},
+                       .khz = khz_.load(std::memory_order_relaxed),
+                       .running = running_.load(std::memory_order_relaxed)};
+    reading.ticks = ticks(reading.mapping);
+    _mm_lfence();
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if ((before & 1) == 0 && sequence_.load(std::memory_order_relaxed) == before) return reading;
+  }
+}
+
+// Writers hold the mutex (or are the constructor).
+template <class Change>
+void VmClock::change(Change change_mapping) {
+  Mapping mapping = read().mapping;
   const u32 sequence = sequence_.load(std::memory_order_relaxed);
   sequence_.store(sequence + 1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  change_mapping(mapping);
   host_base_.store(mapping.scale.host_base, std::memory_order_relaxed);
   guest_base_.store(mapping.scale.guest_base, std::memory_order_relaxed);
   scale_.store(mapping.scale.scale, std::memory_order_relaxed);
   khz_.store(mapping.khz, std::memory_order_relaxed);
   running_.store(mapping.running, std::memory_order_relaxed);
   sequence_.store(sequence + 2, std::memory_order_release);
-}
-
-VmClock::Mapping VmClock::mapping() const {
-  for (;;) {
-    const u32 before = sequence_.load(std::memory_order_acquire);
-    Mapping mapping;
-    mapping.scale = {.host_base = host_base_.load(std::memory_order_relaxed),
-                     .guest_base = guest_base_.load(std::memory_order_relaxed),
-                     .scale = scale_.load(std::memory_order_relaxed)};
-    mapping.khz = khz_.load(std::memory_order_relaxed);
-    mapping.running = running_.load(std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if ((before & 1) == 0 && sequence_.load(std::memory_order_relaxed) == before) return mapping;
-  }
 }
 
 u64 VmClock::ticks(const Mapping& mapping) {
@@ -104,12 +111,12 @@ u64 VmClock::ticks(const Mapping& mapping) {
 
 void VmClock::pause() {
   std::unique_lock lock(mutex_);
-  Mapping now = mapping();
-  if (now.running) {
-    now.scale.guest_base = ticks(now);
-    now.scale.host_base = host::read_tsc();
-    now.running = false;
-    publish(now);
+  if (!paused()) {
+    change([](Mapping& now) {
+      now.scale.guest_base = ticks(now);
+      now.scale.host_base = host::read_tsc();
+      now.running = false;
+    });
     for (auto* timer : timers_) timer->host_->cancel();
   }
   if (!loop_.on_thread()) quiet_.wait(lock, [&] { return !firing_; });
@@ -117,26 +124,26 @@ void VmClock::pause() {
 
 void VmClock::resume() {
   const std::lock_guard lock(mutex_);
-  Mapping now = mapping();
-  if (now.running) return;
-  now.scale.host_base = host::read_tsc();
-  now.running = true;
-  publish(now);
+  if (!paused()) return;
+  change([](Mapping& now) {
+    now.scale.host_base = host::read_tsc();
+    now.running = true;
+  });
   for (auto* timer : timers_) {
     if (timer->armed_) place_on_loop(*timer);
   }
 }
 
-bool VmClock::paused() const { return !mapping().running; }
+bool VmClock::paused() const { return !running_.load(std::memory_order_acquire); }
 
 u64 VmClock::now_ns() const {
-  const Mapping now = mapping();
-  return floor_to_ns(ticks(now), now.khz);
+  const Reading now = read();
+  return floor_to_ns(now.ticks, now.mapping.khz);
 }
 
-u64 VmClock::tsc() const { return ticks(mapping()); }
+u64 VmClock::tsc() const { return read().ticks; }
 u64 VmClock::tsc_khz() const { return khz_.load(std::memory_order_relaxed); }
-TscScale VmClock::tsc_scale() const { return mapping().scale; }
+TscScale VmClock::tsc_scale() const { return read().mapping.scale; }
 
 u64 VmClock::tsc_at_ns(u64 ns) const { return static_cast<u64>(u128{ns} * tsc_khz() / kNsPerMs); }
 
@@ -190,11 +197,11 @@ Result<> VmClock::load(const StateRecord& record) {
     return fail(ErrorKind::Usage, "state of '{}' is corrupt: impossible time or frequency", record.name);
   }
   const std::lock_guard lock(mutex_);
-  Mapping now = mapping();
-  if (now.running) return fail(ErrorKind::WrongState, "the clock cannot be set while it runs");
-  now.scale = {.host_base = host::read_tsc(), .guest_base = state.tsc, .scale = scale_for(state.tsc_khz)};
-  now.khz = state.tsc_khz;
-  publish(now);
+  if (!paused()) return fail(ErrorKind::WrongState, "the clock cannot be set while it runs");
+  change([&](Mapping& now) {
+    now.scale = {.host_base = host::read_tsc(), .guest_base = state.tsc, .scale = scale_for(state.tsc_khz)};
+    now.khz = state.tsc_khz;
+  });
   return {};
 }
 

@@ -65,8 +65,14 @@ class VmClock final : public Clock, public Stateful {
     u64 khz = 0;
     bool running = false;
   };
-  Mapping mapping() const;
-  void publish(const Mapping& mapping);
+  /// The mapping, and the guest ticks at a moment at which it held.
+  struct Reading {
+    Mapping mapping;
+    u64 ticks = 0;
+  };
+  Reading read() const;
+  template <class Change>
+  void change(Change change_mapping);
   static u64 ticks(const Mapping& mapping);
   u64 scale_for(u64 guest_khz) const;
   void place_on_loop(VmTimer& timer);
