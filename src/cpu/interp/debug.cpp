@@ -63,6 +63,12 @@ bool data_breakpoints_active(const Cpu& cpu) {
 }
 
 void check_execute_breakpoints(Cpu& cpu) {
+  if (cpu.debug_shadow) return;              // SDM 3B 17.3.1.1: not right after MOV SS
+  if (cpu.debug_pending & ~kNoSingleStep) {  // a task switch outside the stepping mode
+    set_dr6(cpu, cpu.debug_pending & ~kNoSingleStep);
+    cpu.debug_pending = 0;
+    cpu.raise(Vector::DB);
+  }
   if (cpu.rflags & rflags::RF) {
     cpu.rflags &= ~rflags::RF;
     cpu.update_mode();

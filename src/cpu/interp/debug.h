@@ -19,8 +19,8 @@ bool debug_active(const Cpu& cpu);
 /// A data breakpoint (or, with CR4.DE, an I/O breakpoint) is enabled: memory accesses have to be looked at one by one.
 bool data_breakpoints_active(const Cpu& cpu);
 
-/// The instruction breakpoints at cpu.rip. Raises #DB unless RFLAGS.RF is set, which lasts one instruction and is
-/// cleared here.
+/// What is pending from a task switch, then the instruction breakpoints at cpu.rip. Raises #DB, for breakpoints unless
+/// RFLAGS.RF is set, which lasts one instruction and is cleared here.
 void check_execute_breakpoints(Cpu& cpu);
 
 /// Data breakpoints hit by an access to [va, va+size): the trap comes after the instruction.
