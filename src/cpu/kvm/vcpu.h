@@ -26,6 +26,9 @@ class KvmVcpu final : public vm::Vcpu {
   vm::x86::CpuState state() override;
   Result<> set_state(const vm::x86::CpuState& state) override;
 
+  /// The guest's TSC can be set; else it is the host's, and jumps when a state from elsewhere is restored.
+  bool controls_tsc() const { return tsc_ != TscControl::None; }
+
   /// Any thread: gets the vCPU out of the kernel for a moment, to look at what the machine wants.
   void poke();
 
@@ -52,7 +55,12 @@ class KvmVcpu final : public vm::Vcpu {
   Result<> put_events(const vm::x86::CpuState& state, Part part);
   void settle_pv_eoi(vm::x86::CpuState& state);
   Result<> learn_tsc_offset();
-  Result<> set_tsc_offset(u64 offset);
+  Result<> set_tsc();
+  Result<> tsc_offset_attribute(unsigned long request, u64& offset);
+  bool tsc_offset_works();
+  bool tsc_can_be_written();
+  Result<> read_tsc_msr(u64& value);
+  Result<> write_tsc_msr(u64 value);
   void follow_clock();
   template <class T>
   Result<> ask(unsigned long request, T* argument, const char* what);
@@ -69,7 +77,9 @@ class KvmVcpu final : public vm::Vcpu {
 
   x86::XsaveLayout xsave_layout_;
   u64 xsave_components_ = 0;
-  bool has_xcrs_ = false, has_sregs2_ = false, has_tsc_offset_ = false;
+  bool has_xcrs_ = false, has_sregs2_ = false;
+  /// How the guest's TSC is moved: by the kernel's offset, by writing its value, or not at all (it is the host's).
+  enum class TscControl : u8 { Offset, Value, None } tsc_ = TscControl::None;
   std::vector<u32> msrs_;  ///< those of the state that this kernel has
 
   /// The TSC that the guest sees minus the clock's, and the clock's scale the kernel's offset was made for.

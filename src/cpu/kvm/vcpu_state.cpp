@@ -63,8 +63,9 @@ Result<> KvmVcpu::prepare(const vm::x86::CpuidTable& cpuid) {
   const auto has = [this](int capability) { return ::ioctl(machine_.vm_.get(), KVM_CHECK_EXTENSION, capability) > 0; };
   has_xcrs_ = has(KVM_CAP_XCRS);
   has_sregs2_ = has(KVM_CAP_SREGS2);
-  kvm_device_attr offset{.flags = 0, .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = 0};
-  has_tsc_offset_ = has(KVM_CAP_VCPU_ATTRIBUTES) && ::ioctl(fd_.get(), KVM_HAS_DEVICE_ATTR, &offset) == 0;
+  tsc_ = has(KVM_CAP_VCPU_ATTRIBUTES) && tsc_offset_works() ? TscControl::Offset
+         : tsc_can_be_written()                             ? TscControl::Value
+                                                            : TscControl::None;
 
   xsave_layout_ = host_xsave_layout();
   const auto* xsave = machine_.supported_.find(0xD, 0);
@@ -224,7 +225,7 @@ Result<> KvmVcpu::put(const CpuState& given, Part part) {
     TRY(put_lapic(state.apic));
     own_tsc_offset_ = state.sys.tsc - clock_.tsc();
     tsc_scale_ = clock_.tsc_scale();
-    TRY(set_tsc_offset(clock_offset(tsc_scale_) + own_tsc_offset_));
+    TRY(set_tsc());
   }
   TRY(put_msrs(state, part));
   return put_events(state, part);
@@ -303,37 +304,76 @@ Result<> KvmVcpu::put_events(const CpuState& state, Part part) {
   return ask(KVM_SET_MP_STATE, &activity, "KVM_SET_MP_STATE");
 }
 
-/// The guest may have moved its counter itself (TSC, TSC_ADJUST). Where the kernel does not tell, what was set last
-/// counts.
+/// The guest may have moved its counter itself (TSC, TSC_ADJUST). At another frequency than the host's that cannot be
+/// told from the counter's own motion, and what was set last counts.
 Result<> KvmVcpu::learn_tsc_offset() {
-  if (!has_tsc_offset_ || tsc_scale_.scale != kUnscaled || tsc_scale_.host_base == kNeverSet) return {};
-  u64 offset = 0;
-  kvm_device_attr attribute{
-      .flags = 0, .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = std::bit_cast<u64>(&offset)};
-  TRY(ask(KVM_GET_DEVICE_ATTR, &attribute, "KVM_VCPU_TSC_OFFSET"));
-  own_tsc_offset_ = offset - clock_offset(tsc_scale_);
+  if (tsc_scale_.scale != kUnscaled || tsc_scale_.host_base == kNeverSet) return {};
+  u64 offset = 0;  // None: the guest has the host's counter
+  if (tsc_ == TscControl::Offset) {
+    TRY(tsc_offset_attribute(KVM_GET_DEVICE_ATTR, offset));
+  } else if (tsc_ == TscControl::Value) {
+    TRY(read_tsc_msr(offset));
+    offset -= host::read_tsc();
+  }
+  const u64 own = offset - clock_offset(tsc_scale_);
+  // Two counters are never read at once: a difference below a millisecond is no change.
+  const u64 tolerance = tsc_ == TscControl::Value ? clock_.tsc_khz() : 0;
+  if (own - own_tsc_offset_ + tolerance > 2 * tolerance) own_tsc_offset_ = own;
   return {};
 }
 
-/// To the kernel's offset, for the clock's scale of now.
-Result<> KvmVcpu::set_tsc_offset(u64 offset) {
-  if (has_tsc_offset_ && tsc_scale_.scale == kUnscaled) {
-    kvm_device_attr attribute{
-        .flags = 0, .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = std::bit_cast<u64>(&offset)};
-    return ask(KVM_SET_DEVICE_ATTR, &attribute, "KVM_VCPU_TSC_OFFSET");
+/// The kernel's offset or its counter, for the clock's scale of now.
+Result<> KvmVcpu::set_tsc() {
+  const u64 offset = clock_offset(tsc_scale_) + own_tsc_offset_;
+  const bool unscaled = tsc_scale_.scale == kUnscaled;
+  if (tsc_ == TscControl::None) return {};
+  if (tsc_ == TscControl::Offset && unscaled) {
+    u64 value = offset;
+    return tsc_offset_attribute(KVM_SET_DEVICE_ATTR, value);
   }
-  // Another frequency than the host's, or an old kernel: the value of now.
-  if (tsc_scale_.scale != kUnscaled &&
-      ::ioctl(fd_.get(), KVM_SET_TSC_KHZ, static_cast<unsigned long>(clock_.tsc_khz())) != 0) {
+  if (!unscaled && ::ioctl(fd_.get(), KVM_SET_TSC_KHZ, static_cast<unsigned long>(clock_.tsc_khz())) != 0) {
     static log::Once once;
     if (once.first())
       log::warning(
           "the guest was started with a TSC of {} kHz, which this host cannot give it: its clock will run wrong",
           clock_.tsc_khz());
   }
+  return write_tsc_msr(unscaled ? host::read_tsc() + offset : clock_.tsc() + own_tsc_offset_);
+}
+
+Result<> KvmVcpu::tsc_offset_attribute(unsigned long request, u64& offset) {
+  kvm_device_attr attribute{
+      .flags = 0, .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = std::bit_cast<u64>(&offset)};
+  return ask(request, &attribute, "KVM_VCPU_TSC_OFFSET");
+}
+
+/// There are kernels that claim to have the attribute, take it and do nothing.
+bool KvmVcpu::tsc_offset_works() {
+  u64 asked = u64{1} << 40, got = 0;
+  return tsc_offset_attribute(KVM_HAS_DEVICE_ATTR, got) && tsc_offset_attribute(KVM_SET_DEVICE_ATTR, asked) &&
+         tsc_offset_attribute(KVM_GET_DEVICE_ATTR, got) && got == asked;
+}
+
+/// And kernels that ignore what is written to the counter: their guests see the host's.
+bool KvmVcpu::tsc_can_be_written() {
+  const u64 wanted = host::read_tsc() + (u64{1} << 40);
+  u64 value = 0;
+  return write_tsc_msr(wanted) && read_tsc_msr(value) && value >= wanted;
+}
+
+Result<> KvmVcpu::read_tsc_msr(u64& value) {
   abi::Array<kvm_msr_entry> one(1);
   one[0].index = vm::x86::msr::IA32_TSC;
-  one[0].data = clock_.tsc() + own_tsc_offset_;
+  if (::ioctl(fd_.get(), abi::GetMsrs, one.data()) != 1)
+    return fail(ErrorKind::Failed, "vCPU {}: KVM does not tell the TSC", id_);
+  value = one[0].data;
+  return {};
+}
+
+Result<> KvmVcpu::write_tsc_msr(u64 value) {
+  abi::Array<kvm_msr_entry> one(1);
+  one[0].index = vm::x86::msr::IA32_TSC;
+  one[0].data = value;
   if (::ioctl(fd_.get(), abi::SetMsrs, one.data()) != 1)
     return fail(ErrorKind::Failed, "vCPU {}: KVM does not take the TSC", id_);
   return {};
@@ -348,7 +388,7 @@ void KvmVcpu::follow_clock() {
     return;
   auto done = learn_tsc_offset();
   tsc_scale_ = scale;
-  if (done) done = set_tsc_offset(clock_offset(scale) + own_tsc_offset_);
+  if (done) done = set_tsc();
   if (!done) {
     static log::Once once;
     if (once.first()) log::error("{}", done.error().message);

@@ -131,9 +131,24 @@ TEST(KvmRun, StringPortInstructionsMoveEveryElement) {
 
 TEST(KvmRun, ATripleFaultIsReported) {
   SKIP_WITHOUT_KVM();
-  Guest guest({0x0F, 0x01, 0x1E, 0x40, 0x7C, 0x0F, 0x0B});  // lidt [0x7C40] (zeros); ud2
+  Guest guest({0xF7, 0xF1});  // div ecx
   guest.start();
+  auto state = test::TinyMachine::start_state(0);
+  state.sys.cr0 |= cr0::PE;
+  for (auto seg : {SS, DS, ES, FS, GS})
+    state.sys.segment[seg] = {.selector = 0x10, .attributes = 0xC093, .limit = 0xFFFFFFFF, .base = 0};
+  state.sys.segment[CS] = {.selector = 0x08, .attributes = 0xC09B, .limit = 0xFFFFFFFF, .base = 0};
+  state.sys.idtr = {};
+  guest.set_state(state);
   EXPECT_EQ(guest.run().end, RunResult::End::TripleFault);
+}
+
+/// As firmware leaves it: "virtual wire".
+CpuState with_8259_at_lint0() {
+  auto state = test::TinyMachine::start_state(0);
+  state.apic.regs[0xF] = 0x1FF;
+  state.apic.regs[0x35] = 0x700;
+  return state;
 }
 
 TEST(KvmRun, AnInterruptOfThe8259WakesAHaltedGuest) {
@@ -157,6 +172,7 @@ TEST(KvmRun, AnInterruptOfThe8259WakesAHaltedGuest) {
   const u8 handler[] = {0xB0, 0x00, 0xE6, 0xF4, 0xEB, 0xFE};
   ASSERT_TRUE(guest.machine().memory().write(0x7C20, handler, sizeof(handler)));
   guest.start();
+  guest.set_state(with_8259_at_lint0());
   std::thread later([&] {
     std::this_thread::sleep_for(100ms);
     guest.machine().port_write(0xF5, 1, 0x20);
@@ -181,6 +197,7 @@ TEST(KvmRun, The8259WaitsUntilTheGuestTakesInterrupts) {
   const u8 handler[] = {0xE4, 0xE0, 0x34, 0x01, 0xE6, 0xF4, 0xEB, 0xFE};  // in al, 0xE0; xor al, 1; out 0xF4, al
   ASSERT_TRUE(guest.machine().memory().write(0x7C20, handler, sizeof(handler)));
   guest.start();
+  guest.set_state(with_8259_at_lint0());
   const auto result = guest.run();
   EXPECT_EQ(result.end, RunResult::End::Exit);
   EXPECT_EQ(result.code, 0);
