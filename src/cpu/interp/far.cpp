@@ -201,10 +201,17 @@ void into(Cpu& cpu, const Insn&) {
 /// INT1 (ICEBP) needs no privilege: it behaves like the hardware's own #DB, without touching DR6.
 void int1(Cpu& cpu, const Insn&) { software_event(cpu, raw(Vector::DB), EventKind::Exception); }
 
+/// By prefixes alone: 64-bit mode's default of 64 for near branches does not hold for far ones.
+u8 operand_size(const DecodedInsn& decoded) {
+  if (decoded.mode != CodeMode::Bits64) return static_cast<u8>(decoded.instruction.operand_width / 8);
+  if (decoded.instruction.raw.rex.W) return 8;
+  return decoded.instruction.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE ? 2 : 4;
+}
+
 }  // namespace
 
 Handler select_far(Cpu&, const DecodedInsn& decoded, Insn& insn) {
-  insn.op_size = static_cast<u8>(decoded.instruction.operand_width / 8);
+  insn.op_size = operand_size(decoded);
   switch (decoded.instruction.mnemonic) {
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_CALL: {

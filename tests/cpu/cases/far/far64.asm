@@ -96,6 +96,8 @@ main:
   check_eq qword [fault_rsp], rbx
 
   ; compatibility mode: 32-bit code segment, upper halves unreachable, back by a far jump
+  mov ax, KDATA ; lost on the way to ring 3
+  mov ds, ax
   mov dword [pointer], .compat
   mov word [pointer + 4], KCODE32
   jmp dword far [pointer]
