@@ -284,10 +284,11 @@ vm::StateRecord Rtc::save() const {
 Result<> Rtc::load(const vm::StateRecord& record) {
   State state;
   TRY(vm::load_fields(record, state));
-  const auto possible = [](i64 seconds) { return seconds > -kSecondsLimit && seconds < kSecondsLimit; };
-  if (!possible(state.offset_seconds) || !possible(state.updated_second) || state.offset_ns >= kNsPerSecond ||
-      state.day_of_week_shift > 6 || (state.ram[RegisterA] & reg_a::UIP) != 0 || state.ram[RegisterD] != reg_d::VRT ||
-      (state.ram[RegisterC] & 0x0F) != 0 || state.periodic_index > u64{1} << 48) {
+  const auto within = [](i64 seconds, i64 limit) { return seconds > -limit && seconds < limit; };
+  // The host's time, below 2^34 seconds, comes on top of the offset.
+  if (!within(state.offset_seconds, kSecondsLimit) || !within(state.updated_second, 2 * kSecondsLimit) ||
+      state.offset_ns >= kNsPerSecond || state.day_of_week_shift > 6 || (state.ram[RegisterA] & reg_a::UIP) != 0 ||
+      state.ram[RegisterD] != reg_d::VRT || (state.ram[RegisterC] & 0x0F) != 0 || state.periodic_index > u64{1} << 48) {
     return fail(ErrorKind::Usage, "state of '{}' is corrupt: impossible register value", record.name);
   }
   const std::lock_guard lock(mutex_);

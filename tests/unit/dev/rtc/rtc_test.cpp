@@ -254,6 +254,15 @@ TEST_F(Clock, RefusesACorruptState) {
   }
 }
 
+TEST_F(Clock, AStateAtTheEdgeOfWhatIsAcceptedCanBeSavedAgain) {
+  State state;
+  vm::StateRecord record = chip->save();
+  ASSERT_TRUE(vm::load_fields(record, state));
+  state.offset_seconds = (i64{1} << 40) - 1;
+  ASSERT_TRUE(chip->load(vm::save_fields("rtc", state)));
+  EXPECT_TRUE(chip->load(chip->save()));
+}
+
 TEST_F(Clock, SurvivesNonsenseInEveryTimeRegister) {
   for (unsigned value = 0; value < 256; ++value) {
     for (const u8 b : {0, 2, 4, 6}) {
