@@ -26,6 +26,9 @@ Result<> apply(Case& test, std::string_view key, std::string_view value) {
   } else if (key == "timeout") {
     TRY_ASSIGN(const u64 seconds, number(value, 300));
     test.timeout = std::chrono::seconds(seconds);
+  } else if (key == "kvm") {
+    if (value != "hardware") return fail(ErrorKind::Usage, "'kvm: {}' is not hardware", value);
+    test.kvm_needs_hardware = true;
   } else if (key == "expect") {
     if (value == "triple-fault") {
       test.expect = Case::Expect::TripleFault;

@@ -14,6 +14,7 @@ struct Case {
   std::vector<u8> program;
   unsigned cpus = 1;
   u64 high_ram = 0;  ///< bytes at 4 GiB
+  bool kvm_needs_hardware = false;
   std::chrono::seconds timeout{30};
   enum class Expect : u8 { Pass, TripleFault } expect = Expect::Pass;
 };

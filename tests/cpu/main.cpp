@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "case.h"
+#include "cpu/kvm/kvm.h"
 #include "engines.h"
 
 namespace vireo::test {
@@ -48,6 +49,12 @@ int run(std::string_view engine_name, const std::string& source, const std::stri
   if (!test) {
     fmt::print("failed: {}\n", test.error().message);
     return kFailed;
+  }
+  if (engine_name == "kvm" && test->kvm_needs_hardware) {
+    if (const auto support = cpu::kvm::probe(); support.usable && !support.hardware_backed) {
+      fmt::print("skipped: the case is for KVM on hardware; {}\n", support.reason);
+      return kSkipped;
+    }
   }
   TinyMachine machine(test->high_ram);
   if (!machine.load(test->program)) {

@@ -26,10 +26,10 @@ main:
   pop ax
   check_eq ax, bp ; 286 and later push the old value
   mov bx, 0xFFFF
-  mov si, 3
-  mov byte [2], 0x5C
+  mov si, 0x601
+  mov byte [0x600], 0x5C
   mov byte [bx + si], 0x5D ; the offset wraps at 64 KiB
-  check_eq byte [2], 0x5D
+  check_eq byte [0x600], 0x5D
   mov ax, 0x100
   xor dx, dx
   mov bl, 1

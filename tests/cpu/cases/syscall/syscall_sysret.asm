@@ -1,4 +1,5 @@
 ; SYSCALL and SYSRET: RCX, R11, SFMASK, the segments, and the way back to 64-bit and 32-bit ring 3.
+; kvm: hardware
 %include "long64.inc"
 main:
   allow_user
