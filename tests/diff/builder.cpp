@@ -19,9 +19,7 @@ void put(std::vector<u8>& out, u64 value, unsigned size) {
   for (unsigned i = 0; i < size; ++i) out.push_back(static_cast<u8>(value >> (8 * i)));
 }
 
-bool wants_alignment(const Form& form) {
-  return form.memory_size == 16 || (form.vex && form.memory_size >= 16);
-}
+bool wants_alignment(const Form& form) { return form.memory_size == 16 || (form.vex && form.memory_size >= 16); }
 
 }  // namespace
 
@@ -59,6 +57,40 @@ u64 Builder::pin(unsigned reg, u64 wanted) {
 void Builder::append(const Bytes& bytes) {
   snippet_.starts.push_back(static_cast<u8>(snippet_.code.size()));
   snippet_.code.insert(snippet_.code.end(), bytes.begin(), bytes.end());
+}
+
+/// What the manuals leave open, or the host cannot show in 64-bit mode.
+void Builder::note_looseness(ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+    case ZYDIS_MNEMONIC_AAM:
+    case ZYDIS_MNEMONIC_AAD:
+      snippet_.any_flags = rflags::OF | rflags::AF | rflags::CF;
+      break;
+    case ZYDIS_MNEMONIC_AAA:
+    case ZYDIS_MNEMONIC_AAS:
+      snippet_.any_flags = rflags::OF | rflags::SF | rflags::ZF | rflags::PF;
+      break;
+    case ZYDIS_MNEMONIC_DAA:
+    case ZYDIS_MNEMONIC_DAS:
+      snippet_.any_flags = rflags::OF;
+      break;
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+      snippet_.any_mmx_on_fault = true;
+      return;
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSD:
+    case ZYDIS_MNEMONIC_CMPSQ:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+      snippet_.any_fault_address = true;
+      return;
+    default:
+      return;
+  }
+  closed_ = true;
 }
 
 /// Implicit operands that decide where an instruction goes.
@@ -153,7 +185,8 @@ bool Builder::encode(const Form& form, Bytes& out, std::optional<Target>& target
   const bool takes_address = form.memory || form.of == Class::String;
   const bool address32 = code64 && takes_address && !form.moffs && random_.percent(8);
   if (takes_address && random_.percent(4)) {
-    out.push_back(code64 ? random_.pick<u8>({0x2E, 0x36, 0x3E, 0x26, 0x65}) : random_.pick<u8>({0x2E, 0x36, 0x3E, 0x26}));
+    out.push_back(code64 ? random_.pick<u8>({0x2E, 0x36, 0x3E, 0x26, 0x65})
+                         : random_.pick<u8>({0x2E, 0x36, 0x3E, 0x26}));
   }
   if (address32) out.push_back(0x67);
   if (form.of == Class::Lock) out.push_back(0xF0);
@@ -228,14 +261,15 @@ bool Builder::encode(const Form& form, Bytes& out, std::optional<Target>& target
 }
 
 bool Builder::add(const Form& form) {
-  if (snippet_.code.size() > kLongestCode) return false;
+  if (snippet_.code.size() > kLongestCode || closed_) return false;
   Bytes bytes;
   std::optional<Target> target;
   const auto pinned = pinned_;
   prepare_registers(form);
   const bool built = encode(form, bytes, target);
   ZydisDecodedInstruction in;
-  if (built && ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&forms_.decoder(), nullptr, bytes.data(), bytes.size(), &in)) &&
+  if (built &&
+      ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&forms_.decoder(), nullptr, bytes.data(), bytes.size(), &in)) &&
       in.mnemonic == form.mnemonic && in.length == bytes.size()) {
     if (target) {
       target->instruction = static_cast<unsigned>(snippet_.starts.size());
@@ -244,11 +278,13 @@ bool Builder::add(const Form& form) {
     if (form.mnemonic == ZYDIS_MNEMONIC_LDMXCSR || form.mnemonic == ZYDIS_MNEMONIC_VLDMXCSR) {
       if (last_address_ >= kData && last_address_ + 4 <= kDataEnd && random_.percent(90)) {
         const u64 value = random_.next();
-        snippet_.patches.push_back({static_cast<u32>(last_address_ - kData),
-                                    {static_cast<u8>(value), static_cast<u8>(value >> 8 | (random_.percent(60) ? 0x1F : 0)), 0, 0}});
+        snippet_.patches.push_back(
+            {static_cast<u32>(last_address_ - kData),
+             {static_cast<u8>(value), static_cast<u8>(value >> 8 | (random_.percent(60) ? 0x1F : 0)), 0, 0}});
       }
     }
     append(bytes);
+    note_looseness(form.mnemonic);
     return true;
   }
   pinned_ = pinned;
@@ -264,8 +300,9 @@ void Builder::load_integer(unsigned reg, u32 value) {
 void Builder::load_address(unsigned reg, u64 address) { load_integer(reg, static_cast<u32>(address)); }
 
 void Builder::add_state_exchange() {
-  if (snippet_.code.size() > kLongestCode - 60) return;
-  const u64 offset = 256 + align_down(random_.below(kDataSize - 2048), 64) + (random_.percent(95) ? 0 : random_.below(64));
+  if (snippet_.code.size() > kLongestCode - 60 || closed_) return;
+  const u64 offset =
+      256 + align_down(random_.below(kDataSize - 2048), 64) + (random_.percent(95) ? 0 : random_.below(64));
   const bool wide = snippet_.code64 && random_.percent(70);
   const auto memory = [&](u8 opcode, unsigned digit) {  // [rbx]
     Bytes bytes;
@@ -279,6 +316,10 @@ void Builder::add_state_exchange() {
   load_integer(RDX, 0);
   const auto mask = static_cast<u32>(random_.below(8));
   load_integer(RAX, mask);
+  // Pointers that are not canonical are cut somewhere.
+  snippet_.patches.push_back({static_cast<u32>(offset + 14), {0, 0}});
+  snippet_.patches.push_back({static_cast<u32>(offset + 22), {0, 0}});
+  snippet_.any_fault_address = true;
   // MXCSR_MASK says what the host has.
   snippet_.ignored.push_back({static_cast<u32>(offset + 28), 4});
   switch (random_.below(5)) {
@@ -325,10 +366,11 @@ void Builder::add_state_exchange() {
 }
 
 void Builder::add_indirect_branch() {
-  if (snippet_.code.size() > kLongestCode - 40) return;
+  if (snippet_.code.size() > kLongestCode - 40 || closed_) return;
   const unsigned reg = random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI});
   const auto instruction = static_cast<unsigned>(snippet_.starts.size()) + 1;
-  targets_.push_back({.instruction = instruction, .at = static_cast<unsigned>(snippet_.code.size()) + 1, .size = 4, .absolute = true});
+  targets_.push_back(
+      {.instruction = instruction, .at = static_cast<unsigned>(snippet_.code.size()) + 1, .size = 4, .absolute = true});
   load_integer(reg, 0);  // MOV reg, target: fixed up in finish
   switch (random_.below(4)) {
     case 0:
@@ -367,7 +409,8 @@ Snippet Builder::finish() {
     state.regs.gpr[i] = pinned_[i] ? *pinned_[i] : snippet_.code64 ? value : static_cast<u32>(value);
   }
   state.regs.rip = kCode;
-  state.regs.rflags = rflags::Fixed1 | rflags::IF | (random_.next() & rflags::kStatus) | (random_.percent(20) ? rflags::DF : 0);
+  state.regs.rflags =
+      rflags::Fixed1 | rflags::IF | (random_.next() & rflags::kStatus) | (random_.percent(20) ? rflags::DF : 0);
 
   FpuState& fpu = state.fpu;
   fpu.mxcsr = 0x1F80;

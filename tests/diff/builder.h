@@ -37,6 +37,7 @@ class Builder {
   bool encode(const Form& form, Bytes& out, std::optional<Target>& target);
   void encode_memory(const Form& form, unsigned reg, bool address32, Bytes& out, u8& rex);
   void prepare_registers(const Form& form);
+  void note_looseness(ZydisMnemonic mnemonic);
   void append(const Bytes& bytes);
   void append(std::initializer_list<u8> bytes) { append(Bytes(bytes)); }
   void load_address(unsigned reg, u64 address);
@@ -50,6 +51,7 @@ class Builder {
   std::array<bool, 16> wide_index_{};
   std::vector<Target> targets_;
   u64 last_address_ = kData;
+  bool closed_ = false;  ///< nothing may follow
 };
 
 }  // namespace vireo::diff

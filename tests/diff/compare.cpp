@@ -33,7 +33,8 @@ class Report {
   }
   void bytes(std::string_view what, const u8* host, const u8* guest, unsigned size) {
     if (std::memcmp(host, guest, size) == 0) return;
-    lines_ += fmt::format("  {}: host {}\n  {:>{}}  guest {}\n", what, hex(host, size), "", what.size(), hex(guest, size));
+    lines_ +=
+        fmt::format("  {}: host {}\n  {:>{}}  guest {}\n", what, hex(host, size), "", what.size(), hex(guest, size));
   }
   std::string take() { return std::move(lines_); }
 
@@ -62,7 +63,7 @@ void compare_data(const Snippet& snippet, const u8* host, const u8* guest, Repor
   }
 }
 
-void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, Report& report) {
+void compare_x87(const FpuState& host, const FpuState& guest, Report& report) {
   report.value("fcw", host.fcw, guest.fcw);
   report.value("fsw", host.fsw, guest.fsw);
   report.value("ftw", host.ftw, guest.ftw);
@@ -71,8 +72,12 @@ void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, 
     report.value("fip", host.fip, guest.fip);
     report.value("fdp", host.fdp, guest.fdp);
   }
-  report.value("mxcsr", host.mxcsr, guest.mxcsr);
   for (unsigned i = 0; i < 8; ++i) report.bytes(fmt::format("st{}", i), host.st[i].data(), guest.st[i].data(), 10);
+}
+
+void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, bool x87, Report& report) {
+  if (x87) compare_x87(host, guest, report);
+  report.value("mxcsr", host.mxcsr, guest.mxcsr);
   for (unsigned i = 0; i < vectors; ++i) {
     report.bytes(fmt::format("ymm{}", i), host.zmm[i].data(), guest.zmm[i].data(), 32);
   }
@@ -87,14 +92,17 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
   if (host.vector == guest.vector) {
     // Linux reports faults at kernel addresses as protection violations, and not where.
     const bool kernel_address = host.vector == kPageFault && guest.address >= bit(47);
-    if (!kernel_address) report.value("error code", host.error, guest.error);
-    if (host.vector == kPageFault) report.value("fault address", host.address, guest.address);
+    if (!kernel_address && !snippet.any_fault_address) report.value("error code", host.error, guest.error);
+    if (host.vector == kPageFault && !snippet.any_fault_address)
+      report.value("fault address", host.address, guest.address);
   }
   const unsigned registers = snippet.code64 ? 16 : 8;
   for (unsigned i = 0; i < registers; ++i) report.value(kGpr[i], host.state.regs.gpr[i], guest.state.regs.gpr[i]);
   report.value("rip", host.state.regs.rip, guest.state.regs.rip);
-  report.value("rflags", host.state.regs.rflags & kFlags, guest.state.regs.rflags & kFlags);
-  compare_fpu(host.state.fpu, guest.state.fpu, registers, report);
+  const u64 flags = kFlags & ~snippet.any_flags;
+  report.value("rflags", host.state.regs.rflags & flags, guest.state.regs.rflags & flags);
+  const bool x87 = !(snippet.any_mmx_on_fault && host.vector == kPageFault);
+  compare_fpu(host.state.fpu, guest.state.fpu, registers, x87, report);
   compare_data(snippet, host_data, guest_data, report);
   return report.take();
 }
@@ -105,7 +113,8 @@ std::string describe(const Snippet& snippet) {
   while (at < snippet.code.size()) {
     ZydisDisassembledInstruction in;
     const auto mode = snippet.code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
-    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(mode, kCode + at, snippet.code.data() + at, snippet.code.size() - at, &in))) {
+    if (!ZYAN_SUCCESS(
+            ZydisDisassembleIntel(mode, kCode + at, snippet.code.data() + at, snippet.code.size() - at, &in))) {
       out += fmt::format("  {:x}: ?\n", kCode + at);
       break;
     }
@@ -115,7 +124,8 @@ std::string describe(const Snippet& snippet) {
     at += in.info.length;
   }
   const auto& state = snippet.state;
-  for (unsigned i = 0; i < 16; ++i) out += fmt::format("  {}={:x}{}", kGpr[i], state.regs.gpr[i], i % 4 == 3 ? "\n" : "");
+  for (unsigned i = 0; i < 16; ++i)
+    out += fmt::format("  {}={:x}{}", kGpr[i], state.regs.gpr[i], i % 4 == 3 ? "\n" : "");
   out += fmt::format("  rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", state.regs.rflags, state.fpu.mxcsr,
                      state.fpu.fcw, state.fpu.fsw, state.fpu.ftw);
   return out;

@@ -9,9 +9,9 @@ namespace vireo::diff {
 
 namespace {
 
-constexpr std::string_view kNames[] = {"integer", "shift", "bits", "muldiv", "string", "stack", "branch", "conditional",
-                                       "x87", "mmx", "sse", "avx", "avx2", "fma", "bmi", "crypto", "masked", "state",
-                                       "lock", "privileged"};
+constexpr std::string_view kNames[] = {"integer",     "shift",  "bits",   "muldiv", "string", "stack",     "branch",
+                                       "conditional", "x87",    "mmx",    "sse",    "avx",    "avx2",      "fma",
+                                       "bmi",         "crypto", "masked", "state",  "lock",   "privileged"};
 static_assert(std::size(kNames) == static_cast<unsigned>(Class::kCount));
 
 /// Results depend on the host, its kernel or time, or running them would leave the sandbox.
@@ -66,8 +66,10 @@ bool is_incomparable(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_XSAVES:
     case ZYDIS_MNEMONIC_XSAVES64:
     case ZYDIS_MNEMONIC_XRSTORS:
-    case ZYDIS_MNEMONIC_XRSTORS64: return true;
-    default: return false;
+    case ZYDIS_MNEMONIC_XRSTORS64:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -98,8 +100,10 @@ bool is_privileged(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_WRMSR:
     case ZYDIS_MNEMONIC_UD0:
     case ZYDIS_MNEMONIC_UD1:
-    case ZYDIS_MNEMONIC_UD2: return true;
-    default: return false;
+    case ZYDIS_MNEMONIC_UD2:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -121,8 +125,10 @@ bool is_base_set(ZydisISASet set) {
     case ZYDIS_ISA_SET_LAHF:
     case ZYDIS_ISA_SET_LONGMODE:
     case ZYDIS_ISA_SET_MOVBE:
-    case ZYDIS_ISA_SET_PAUSE: return true;
-    default: return false;
+    case ZYDIS_ISA_SET_PAUSE:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -130,20 +136,27 @@ Class class_of_set(ZydisISASet set) {
   switch (set) {
     case ZYDIS_ISA_SET_X87:
     case ZYDIS_ISA_SET_FCMOV:
-    case ZYDIS_ISA_SET_SSE3X87: return Class::X87;
+    case ZYDIS_ISA_SET_SSE3X87:
+      return Class::X87;
     case ZYDIS_ISA_SET_PENTIUMMMX:
     case ZYDIS_ISA_SET_SSE2MMX:
-    case ZYDIS_ISA_SET_SSSE3MMX: return Class::Mmx;
+    case ZYDIS_ISA_SET_SSSE3MMX:
+      return Class::Mmx;
     case ZYDIS_ISA_SET_AVX:
-    case ZYDIS_ISA_SET_F16C: return Class::Avx;
-    case ZYDIS_ISA_SET_AVX2: return Class::Avx2;
-    case ZYDIS_ISA_SET_AVX2GATHER: return Class::Masked;
-    case ZYDIS_ISA_SET_FMA: return Class::Fma;
+    case ZYDIS_ISA_SET_F16C:
+      return Class::Avx;
+    case ZYDIS_ISA_SET_AVX2:
+      return Class::Avx2;
+    case ZYDIS_ISA_SET_AVX2GATHER:
+      return Class::Masked;
+    case ZYDIS_ISA_SET_FMA:
+      return Class::Fma;
     case ZYDIS_ISA_SET_BMI1:
     case ZYDIS_ISA_SET_BMI2:
     case ZYDIS_ISA_SET_LZCNT:
     case ZYDIS_ISA_SET_POPCNT:
-    case ZYDIS_ISA_SET_ADOX_ADCX: return Class::Bmi;
+    case ZYDIS_ISA_SET_ADOX_ADCX:
+      return Class::Bmi;
     case ZYDIS_ISA_SET_AES:
     case ZYDIS_ISA_SET_AVXAES:
     case ZYDIS_ISA_SET_PCLMULQDQ:
@@ -151,8 +164,10 @@ Class class_of_set(ZydisISASet set) {
     case ZYDIS_ISA_SET_VAES:
     case ZYDIS_ISA_SET_SHA:
     case ZYDIS_ISA_SET_GFNI:
-    case ZYDIS_ISA_SET_AVX_GFNI: return Class::Crypto;
-    default: return Class::Sse;
+    case ZYDIS_ISA_SET_AVX_GFNI:
+      return Class::Crypto;
+    default:
+      return Class::Sse;
   }
 }
 
@@ -165,33 +180,47 @@ Class class_of(const ZydisDecodedInstruction& in) {
     case ZYDIS_MNEMONIC_VPMASKMOVQ:
     case ZYDIS_MNEMONIC_MASKMOVQ:
     case ZYDIS_MNEMONIC_MASKMOVDQU:
-    case ZYDIS_MNEMONIC_VMASKMOVDQU: return Class::Masked;
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
+      return Class::Masked;
     case ZYDIS_MNEMONIC_LDMXCSR:
     case ZYDIS_MNEMONIC_STMXCSR:
     case ZYDIS_MNEMONIC_VLDMXCSR:
-    case ZYDIS_MNEMONIC_VSTMXCSR: return Class::State;
+    case ZYDIS_MNEMONIC_VSTMXCSR:
+      return Class::State;
     case ZYDIS_MNEMONIC_MUL:
     case ZYDIS_MNEMONIC_IMUL:
     case ZYDIS_MNEMONIC_DIV:
-    case ZYDIS_MNEMONIC_IDIV: return Class::MulDiv;
-    default: break;
+    case ZYDIS_MNEMONIC_IDIV:
+      return Class::MulDiv;
+    case ZYDIS_MNEMONIC_FISTTP:
+      return Class::X87;
+    default:
+      break;
   }
   if (!is_base_set(in.meta.isa_set)) return class_of_set(in.meta.isa_set);
   switch (in.meta.category) {
-    case ZYDIS_CATEGORY_X87_ALU: return Class::X87;
-    case ZYDIS_CATEGORY_STRINGOP: return Class::String;
+    case ZYDIS_CATEGORY_X87_ALU:
+      return Class::X87;
+    case ZYDIS_CATEGORY_STRINGOP:
+      return Class::String;
     case ZYDIS_CATEGORY_PUSH:
-    case ZYDIS_CATEGORY_POP: return Class::Stack;
+    case ZYDIS_CATEGORY_POP:
+      return Class::Stack;
     case ZYDIS_CATEGORY_COND_BR:
     case ZYDIS_CATEGORY_UNCOND_BR:
     case ZYDIS_CATEGORY_CALL:
-    case ZYDIS_CATEGORY_RET: return Class::Branch;
+    case ZYDIS_CATEGORY_RET:
+      return Class::Branch;
     case ZYDIS_CATEGORY_CMOV:
-    case ZYDIS_CATEGORY_SETCC: return Class::Conditional;
+    case ZYDIS_CATEGORY_SETCC:
+      return Class::Conditional;
     case ZYDIS_CATEGORY_SHIFT:
-    case ZYDIS_CATEGORY_ROTATE: return Class::Shift;
-    case ZYDIS_CATEGORY_BITBYTE: return Class::Bits;
-    default: break;
+    case ZYDIS_CATEGORY_ROTATE:
+      return Class::Shift;
+    case ZYDIS_CATEGORY_BITBYTE:
+      return Class::Bits;
+    default:
+      break;
   }
   if (in.mnemonic == ZYDIS_MNEMONIC_ENTER || in.mnemonic == ZYDIS_MNEMONIC_LEAVE) return Class::Stack;
   return Class::Integer;
@@ -204,8 +233,10 @@ bool names_system_register(const ZydisDecodedOperand* operands, unsigned count) 
       case ZYDIS_REGCLASS_SEGMENT:
       case ZYDIS_REGCLASS_CONTROL:
       case ZYDIS_REGCLASS_DEBUG:
-      case ZYDIS_REGCLASS_TEST: return true;
-      default: break;
+      case ZYDIS_REGCLASS_TEST:
+        return true;
+      default:
+        break;
     }
   }
   return false;
@@ -223,8 +254,8 @@ std::string_view name_of(Class of) { return kNames[static_cast<unsigned>(of)]; }
 std::vector<u8> sample(const Form& form) {
   std::vector<u8> out(form.prefixes);
   if (form.vex) {
-    out.insert(out.end(), {0xC4, static_cast<u8>(0xE0 | form.map),
-                           static_cast<u8>(form.w << 7 | 0x78 | form.l << 2 | form.pp)});
+    out.insert(out.end(),
+               {0xC4, static_cast<u8>(0xE0 | form.map), static_cast<u8>(form.w << 7 | 0x78 | form.l << 2 | form.pp)});
   } else {
     if (form.w) out.push_back(0x48);
     if (form.map >= 1) out.push_back(0x0F);
@@ -312,6 +343,10 @@ void Forms::try_form(const Form& candidate) {
   if (in.meta.isa_set == ZYDIS_ISA_SET_CET) return;
   if (in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return;
   if (names_system_register(operands, in.operand_count_visible)) return;
+  // Processors differ: 0F 0D with a register, VEX.W where it says nothing.
+  if (in.meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP && !candidate.memory) return;
+  if (!code64_ && candidate.w && (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
+    return;
   if (in.meta.category == ZYDIS_CATEGORY_RDRAND || in.meta.category == ZYDIS_CATEGORY_RDSEED) return;
 
   Form form = candidate;
@@ -338,7 +373,8 @@ void Forms::try_form(const Form& candidate) {
       form.general = true;
     }
   }
-  std::vector<int> key{form.mnemonic, form.vex, form.map, form.opcode, form.w, form.l, form.pp, form.memory, in.operand_width};
+  std::vector<int> key{form.mnemonic, form.vex, form.map,    form.opcode,     form.w,
+                       form.l,        form.pp,  form.memory, in.operand_width};
   for (u8 prefix : form.prefixes) key.push_back(prefix);
   key.push_back(form.reg_free ? -1 : form.modrm_byte >> 3 & 7);
   key.push_back(form.rm_free || form.memory ? -1 : form.modrm_byte & 7);

@@ -13,8 +13,27 @@
 namespace vireo::diff {
 
 enum class Class : u8 {
-  Integer, Shift, Bits, MulDiv, String, Stack, Branch, Conditional, X87, Mmx, Sse, Avx, Avx2, Fma, Bmi, Crypto, Masked,
-  State, Lock, Privileged, kCount
+  Integer,
+  Shift,
+  Bits,
+  MulDiv,
+  String,
+  Stack,
+  Branch,
+  Conditional,
+  X87,
+  Mmx,
+  Sse,
+  Avx,
+  Avx2,
+  Fma,
+  Bmi,
+  Crypto,
+  Masked,
+  State,
+  Lock,
+  Privileged,
+  kCount
 };
 std::string_view name_of(Class of);
 

@@ -17,7 +17,8 @@ namespace {
 // Guest-physical layout. Tables and handlers are mapped, for the supervisor only, at kKernel + physical address.
 constexpr u64 kKernel = 0x3000'0000;
 constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000, kKernelTable = 0x5000;
-constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000, kStackTop = 0x15000;
+constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000,
+              kStackTop = 0x15000;
 constexpr u64 kCodePhysical = 0x20000, kDataPhysical = 0x21000;
 constexpr u64 kRam = 256 * kKiB;
 
@@ -119,7 +120,8 @@ void put_pages(vm::GuestMemory& memory) {
     entry(kUserTable, kData + at, 12, (kDataPhysical + at) | kPresent | kWritable | kUser | kNoExecute);
   }
   entry(kUserTable, kReadOnly, 12, (kDataPhysical + kDataSize) | kPresent | kUser | kNoExecute);
-  for (u64 at = 0; at < kCodePhysical; at += kPageSize) entry(kKernelTable, kKernel + at, 12, at | kPresent | kWritable);
+  for (u64 at = 0; at < kCodePhysical; at += kPageSize)
+    entry(kKernelTable, kKernel + at, 12, at | kPresent | kWritable);
 }
 
 void put_tables(vm::GuestMemory& memory) {
@@ -129,7 +131,7 @@ void put_tables(vm::GuestMemory& memory) {
   store<u64>(base + kGdt + (kUserData & ~7), 0x00CFF3000000FFFF);
   store<u64>(base + kGdt + (kUserCode64 & ~7), 0x00AFFB000000FFFF);
   store<u64>(base + kTss + 4, kKernel + kStackTop);  // RSP0
-  store<u16>(base + kTss + 102, 0xFFFF);              // no I/O permission bitmap
+  store<u16>(base + kTss + 102, 0xFFFF);             // no I/O permission bitmap
   for (unsigned vector = 0; vector < 32; ++vector) {
     const u64 handler = kKernel + kHandlers + 4 * vector;
     const u8 code[4] = {0xE6, static_cast<u8>(vector), 0xEB, 0xFE};  // OUT vector, AL; JMP to itself
@@ -192,8 +194,13 @@ struct Guest::Parts {
   Parts() : memory(make_memory()) {
     put_pages(memory);
     put_tables(memory);
-    vcpu = cpu::interp::make_interpreter(
-        {.id = 0, .memory = memory, .io = io, .clock = clock, .apic = &apic, .paravirt = &paravirt, .cpuid = guest_cpuid()});
+    vcpu = cpu::interp::make_interpreter({.id = 0,
+                                          .memory = memory,
+                                          .io = io,
+                                          .clock = clock,
+                                          .apic = &apic,
+                                          .paravirt = &paravirt,
+                                          .cpuid = guest_cpuid()});
     io.vcpu = vcpu.get();
     state = start_state();
   }

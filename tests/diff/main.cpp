@@ -1,5 +1,6 @@
-// diff_host: random and generated unprivileged instructions, on the host CPU and on the interpreter, compared in everything a
-// program can see: registers, flags, x87 and vector state, memory, and the exception with its address and error code.
+// diff_host: random and generated unprivileged instructions, on the host CPU and on the interpreter, compared in
+// everything a program can see: registers, flags, x87 and vector state, memory, and the exception with its address and
+// error code.
 //
 //   diff_host [--seed N] [--first I] [--count N] [--class X] [--longest N] [--show] [--keep-going N]
 //
@@ -69,7 +70,8 @@ std::optional<Options> parse(int argc, char** argv) {
 volatile u64 running_index;
 void on_alarm(int) {
   char text[64];
-  const int size = std::snprintf(text, sizeof(text), "snippet %llu hangs\n", static_cast<unsigned long long>(running_index));
+  const int size =
+      std::snprintf(text, sizeof(text), "snippet %llu hangs\n", static_cast<unsigned long long>(running_index));
   (void)!write(2, text, static_cast<std::size_t>(size));
   _exit(3);
 }
@@ -106,13 +108,14 @@ int run(const Options& options) {
     const std::string differences = compare(snippet, expected, got, native.data(), guest.data());
     if (differences.empty()) continue;
     ++mismatches;
-    fmt::print("MISMATCH diff_host --seed {} --first {} --count 1 --longest {}{}\n{}{}\n", options.seed, i, options.longest,
-               options.only ? fmt::format(" --class {}", name_of(*options.only)) : "", describe(snippet), differences);
+    fmt::print("MISMATCH diff_host --seed {} --first {} --count 1 --longest {}{}\n{}{}\n", options.seed, i,
+               options.longest, options.only ? fmt::format(" --class {}", name_of(*options.only)) : "",
+               describe(snippet), differences);
     if (mismatches >= options.keep_going) break;
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  fmt::print("seed {}: {} snippets of {} + {} forms, {} mismatches, {:.0f} snippets/s; ended by", options.seed, options.count,
-             generator.forms(true).count(), generator.forms(false).count(), mismatches,
+  fmt::print("seed {}: {} snippets of {} + {} forms, {} mismatches, {:.0f} snippets/s; ended by", options.seed,
+             options.count, generator.forms(true).count(), generator.forms(false).count(), mismatches,
              static_cast<double>(options.count) / elapsed.count());
   for (unsigned i = 0; i < 33; ++i) {
     if (vectors[i] != 0) fmt::print(" #{}: {}", i, vectors[i]);
@@ -127,7 +130,9 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   const auto options = vireo::diff::parse(argc, argv);
   if (!options) {
-    fmt::print(stderr, "usage: diff_host [--seed N] [--first I] [--count N] [--class X] [--longest N] [--keep-going N] [--show]\n");
+    fmt::print(
+        stderr,
+        "usage: diff_host [--seed N] [--first I] [--count N] [--class X] [--longest N] [--keep-going N] [--show]\n");
     return 2;
   }
   return vireo::diff::run(*options);

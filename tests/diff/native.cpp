@@ -110,7 +110,7 @@ void on_signal(int number, siginfo_t*, void* raw_context) {
 
 u8* map(u64 at, u64 size, int protection, int file, off_t offset) {
   void* wanted = reinterpret_cast<void*>(at);
-  const int flags = MAP_SHARED | (at != 0 ? MAP_FIXED_NOREPLACE : 0);
+  const int flags = MAP_SHARED | MAP_POPULATE | (at != 0 ? MAP_FIXED_NOREPLACE : 0);
   void* got = mmap(wanted, size, protection, flags, file, offset);
   if (got == MAP_FAILED || (at != 0 && got != wanted)) give_up("cannot map the snippet's pages");
   return static_cast<u8*>(got);
@@ -121,7 +121,8 @@ u8* map(u64 at, u64 size, int protection, int file, off_t offset) {
 Native::Native() {
   current.layout = host_layout();
   const int file = memfd_create("vireo-diff", MFD_CLOEXEC);
-  if (file < 0 || ftruncate(file, static_cast<off_t>(kPageSize + sizeof(Data))) != 0) give_up("cannot make snippet memory");
+  if (file < 0 || ftruncate(file, static_cast<off_t>(kPageSize + sizeof(Data))) != 0)
+    give_up("cannot make snippet memory");
   map(kCode, kPageSize, PROT_READ | PROT_EXEC, file, 0);
   map(kData, kDataSize, PROT_READ | PROT_WRITE, file, kPageSize);
   map(kReadOnly, kPageSize, PROT_READ, file, kPageSize + kDataSize);
@@ -151,8 +152,8 @@ Outcome Native::run(const Snippet& snippet) {
   asm volatile("int3"
                :
                :
-               : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                 "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+               : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                 "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   return outcome;
 }
 

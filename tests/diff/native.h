@@ -6,8 +6,8 @@
 
 namespace vireo::diff {
 
-/// One per process. Installs handlers for SIGTRAP, SIGSEGV, SIGBUS, SIGILL and SIGFPE; must be made before any interpreter,
-/// which puts its own before these for the last two.
+/// One per process. Installs handlers for SIGTRAP, SIGSEGV, SIGBUS, SIGILL and SIGFPE; must be made before any
+/// interpreter, which puts its own before these for the last two.
 class Native {
  public:
   Native();

@@ -28,7 +28,8 @@ class Random {
 
   /// Small numbers, sign and size boundaries, single bits, runs of ones, or anything.
   u64 integer();
-  /// A binary32 / binary64 / x87 extended bit pattern: zeros, subnormals, infinities, NaNs, near 1, near limits, anything.
+  /// A binary32 / binary64 / x87 extended bit pattern: zeros, subnormals, infinities, NaNs, near 1, near limits,
+  /// anything.
   u32 float32();
   u64 float64();
   void float80(u8 (&to)[10]);

@@ -50,6 +50,9 @@ struct Snippet {
     u32 offset, size;
   };
   std::vector<Range> ignored;
+  bool any_fault_address = false;  ///< two operands, or many accesses: which one faults first is not architectural
+  bool any_mmx_on_fault = false;   ///< MASKMOVQ switches to MMX before its store faults, or after
+  u64 any_flags = 0;               ///< that the last instruction leaves undefined and 64-bit hosts cannot show
 };
 
 using Data = std::array<u8, kDataEnd - kData>;

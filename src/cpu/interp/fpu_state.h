@@ -17,8 +17,9 @@ inline void set_x87_control(vm::x86::FpuState& fpu, u16 fcw) {
   if (x87_pending(fpu)) fpu.fsw |= 0x8080;
 }
 
-/// FNINIT.
+/// FNINIT: everything but the contents of the registers.
 inline void init_x87(vm::x86::FpuState& fpu) {
+  x86::set_x87_top(fpu, 0);
   fpu.fcw = 0x37F;
   fpu.fsw = fpu.fop = fpu.fcs = fpu.fds = 0;
   fpu.ftw = 0;

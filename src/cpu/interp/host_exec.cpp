@@ -67,160 +67,6 @@ void put(Cpu& cpu, u64 va, Seg seg, unsigned size, const u8* from) {
   cpu.write_bytes(va, from, size, seg);
 }
 
-void run_host(Cpu& cpu, const Insn& insn) { cpu.host_exec->run(*static_cast<const HostInsn*>(insn.data), insn); }
-
-/// Stands in for an instruction whose stub found no room: asks for a flush, and is tried again after it.
-void run_after_flush(Cpu& cpu, const Insn&) {
-  cpu.host_exec->wants_flush = true;
-  cpu.end_block();
-  cpu.next_rip = cpu.rip;
-}
-
-void run_nothing(Cpu&, const Insn&) {}
-
-/// CLFLUSH and relatives are checked as a load of one byte.
-void run_cache_line(Cpu& cpu, const Insn& insn) {
-  const auto seg = static_cast<Seg>(insn.seg);
-  const u64 va = cpu.linear(seg, cpu.effective_address(insn), 1, Access::Read);
-  if (cpu.tlb.read(cpu.view, va, 1) == nullptr) {
-    u8 byte;
-    cpu.read_bytes(va, &byte, 1, seg);
-  }
-}
-
-/// Hints, fences and the like that have nothing to do on an in-order machine.
-Handler select_trivial(const DecodedInsn& decoded) {
-  switch (decoded.instruction.mnemonic) {
-    case ZYDIS_MNEMONIC_PREFETCH:
-    case ZYDIS_MNEMONIC_PREFETCHW:
-    case ZYDIS_MNEMONIC_PREFETCHNTA:
-    case ZYDIS_MNEMONIC_PREFETCHT0:
-    case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2:
-    case ZYDIS_MNEMONIC_CLDEMOTE:
-    case ZYDIS_MNEMONIC_NOP:
-    case ZYDIS_MNEMONIC_ENDBR32:
-    case ZYDIS_MNEMONIC_ENDBR64:
-    case ZYDIS_MNEMONIC_RDSSPD:
-    case ZYDIS_MNEMONIC_RDSSPQ:
-    case ZYDIS_MNEMONIC_LFENCE:
-    case ZYDIS_MNEMONIC_SFENCE:
-      return run_nothing;
-    case ZYDIS_MNEMONIC_MFENCE:
-      return [](Cpu&, const Insn&) { __atomic_thread_fence(__ATOMIC_SEQ_CST); };
-    case ZYDIS_MNEMONIC_CLFLUSH:
-    case ZYDIS_MNEMONIC_CLFLUSHOPT:
-    case ZYDIS_MNEMONIC_CLWB:
-      return run_cache_line;
-    default:
-      return nullptr;
-  }
-}
-
-bool is_x87_set(ZydisISASet set) {
-  return set == ZYDIS_ISA_SET_X87 || set == ZYDIS_ISA_SET_FCMOV || set == ZYDIS_ISA_SET_SSE3X87 ||
-         set == ZYDIS_ISA_SET_PPRO;
-}
-
-/// Legacy SSE memory operands of 16 bytes are aligned, with these exceptions (SDM 2A 2.4, type 4 note; AMD: the same).
-bool may_be_unaligned(ZydisMnemonic mnemonic) {
-  switch (mnemonic) {
-    case ZYDIS_MNEMONIC_MOVUPS:
-    case ZYDIS_MNEMONIC_MOVUPD:
-    case ZYDIS_MNEMONIC_MOVDQU:
-    case ZYDIS_MNEMONIC_LDDQU:
-    case ZYDIS_MNEMONIC_PCMPESTRI:
-    case ZYDIS_MNEMONIC_PCMPESTRM:
-    case ZYDIS_MNEMONIC_PCMPISTRI:
-    case ZYDIS_MNEMONIC_PCMPISTRM:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_aligned_vex(ZydisMnemonic mnemonic) {
-  switch (mnemonic) {
-    case ZYDIS_MNEMONIC_VMOVAPS:
-    case ZYDIS_MNEMONIC_VMOVAPD:
-    case ZYDIS_MNEMONIC_VMOVDQA:
-    case ZYDIS_MNEMONIC_VMOVNTPS:
-    case ZYDIS_MNEMONIC_VMOVNTPD:
-    case ZYDIS_MNEMONIC_VMOVNTDQ:
-    case ZYDIS_MNEMONIC_VMOVNTDQA:
-      return true;
-    default:
-      return false;
-  }
-}
-
-u8 alignment_of(const DecodedInsn& decoded, const HostRegs& regs) {
-  if (regs.memory_size < 16) return 1;
-  const auto mnemonic = decoded.instruction.mnemonic;
-  if (decoded.instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
-    return is_aligned_vex(mnemonic) ? regs.memory_size : u8{1};
-  }
-  return may_be_unaligned(mnemonic) ? u8{1} : u8{16};
-}
-
-/// Reads or sets MXCSR: any floating-point operand, moves and bitwise logic apart.
-bool uses_mxcsr(const DecodedInsn& decoded) {
-  switch (decoded.instruction.meta.category) {
-    case ZYDIS_CATEGORY_DATAXFER:
-    case ZYDIS_CATEGORY_LOGICAL_FP:
-    case ZYDIS_CATEGORY_BROADCAST:
-      return false;
-    default:
-      break;
-  }
-  for (unsigned i = 0; i < decoded.instruction.operand_count; ++i) {
-    switch (decoded.operands[i].element_type) {
-      case ZYDIS_ELEMENT_TYPE_FLOAT16:
-      case ZYDIS_ELEMENT_TYPE_FLOAT32:
-      case ZYDIS_ELEMENT_TYPE_FLOAT64:
-        return true;
-      default:
-        break;
-    }
-  }
-  return false;
-}
-
-bool uses_flags(const ZydisDecodedInstruction& instruction) {
-  const auto* flags = instruction.cpu_flags;
-  return flags != nullptr &&
-         ((flags->tested | flags->modified | flags->set_0 | flags->set_1 | flags->undefined) & rflags::kStatus) != 0;
-}
-
-u8 needs_of(const DecodedInsn& decoded, const HostRegs& regs) {
-  const auto& instruction = decoded.instruction;
-  if (is_x87_set(instruction.meta.isa_set)) return needs::X87 | needs::NoPendingX87;
-  if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
-    return regs.vector_used != 0 ? needs::Avx : needs::Protected;
-  }
-  u8 need = 0;
-  if (regs.vector_used != 0) need |= needs::Sse;
-  if (regs.mmx) need |= needs::Mmx | needs::NoPendingX87;
-  return need;
-}
-
-/// CVTPI2PS and CVTPI2PD switch to MMX, or not, even with a memory operand: the host knows.
-bool converts_mmx(ZydisMnemonic mnemonic) {
-  return mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || mnemonic == ZYDIS_MNEMONIC_CVTPI2PD;
-}
-
-/// FNOP's relatives that were coprocessor control on the 8087 and 287.
-bool is_x87_control_nop(ZydisMnemonic mnemonic) {
-  return mnemonic == ZYDIS_MNEMONIC_FENI8087_NOP || mnemonic == ZYDIS_MNEMONIC_FDISI8087_NOP ||
-         mnemonic == ZYDIS_MNEMONIC_FSETPM287_NOP;
-}
-
-/// The last-opcode register's value: the low three bits of the first opcode byte and the second (SDM 1 8.1.9).
-u64 x87_opcode(const DecodedInsn& decoded) {
-  const unsigned at = decoded.instruction.raw.modrm.offset;
-  return (decoded.bytes[at - 1] & 7u) << 8 | decoded.bytes[at];
-}
-
 }  // namespace
 
 void check_needs(Cpu& cpu, u8 need) {
@@ -241,38 +87,6 @@ void check_needs(Cpu& cpu, u8 need) {
   if ((need & needs::NoPendingX87) && x87_pending(cpu.fpu) && (cpu.sys.cr0 & cr0::NE)) cpu.raise(Vector::MF);
 }
 
-Handler select_host(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
-  const auto& instruction = decoded.instruction;
-  if (instruction.attributes & ZYDIS_ATTRIB_HAS_LOCK) return nullptr;
-  HostExec& exec = *cpu.host_exec;
-  if (!exec.announced(instruction.meta.isa_set)) {
-    // Without the feature the prefix is ignored, and the older instruction of the same opcode runs.
-    if (instruction.mnemonic != ZYDIS_MNEMONIC_TZCNT && instruction.mnemonic != ZYDIS_MNEMONIC_LZCNT) return nullptr;
-    DecodedInsn older = decoded;
-    older.instruction.mnemonic = instruction.mnemonic == ZYDIS_MNEMONIC_TZCNT ? ZYDIS_MNEMONIC_BSF : ZYDIS_MNEMONIC_BSR;
-    insn.mnemonic = static_cast<u16>(older.instruction.mnemonic);
-    return select_bits(cpu, older, insn);
-  }
-  if (Handler trivial = select_trivial(decoded)) return trivial;
-  switch (instruction.meta.isa_set) {  // no-op spaces hold nothing else
-    case ZYDIS_ISA_SET_FAT_NOP:
-    case ZYDIS_ISA_SET_PREFETCH_NOP:
-    case ZYDIS_ISA_SET_CET:
-    case ZYDIS_ISA_SET_CLDEMOTE:
-      return nullptr;
-    case ZYDIS_ISA_SET_PPRO:
-      if (instruction.meta.category != ZYDIS_CATEGORY_X87_ALU) return nullptr;
-      break;
-    default:
-      break;
-  }
-  const HostInsn* form = exec.find(decoded);
-  if (form == nullptr) return exec.wants_flush ? run_after_flush : nullptr;
-  if (form->x87_pointers) insn.imm = x87_opcode(decoded);
-  insn.data = form;
-  return run_host;
-}
-
 HostExec::HostExec(Cpu& cpu)
     : cpu_(cpu), announced_(announced_isa_sets(cpu.cpuid)), xsave_layout_(x86::XsaveLayout::from(cpu.cpuid)) {
   const auto* leaf = cpu.cpuid.find(7, 0);
@@ -288,10 +102,11 @@ std::size_t HostExec::Hash::operator()(const HostBytes& bytes) const {
 
 const HostInsn* HostExec::find(const DecodedInsn& decoded) {
   StubPlan plan;
-  if (!assign_registers(decoded, plan.regs)) return nullptr;
-  if (decoded.instruction.mnemonic == ZYDIS_MNEMONIC_EMMS) plan.regs.mmx = true;
-  plan.instruction = rewrite(decoded, plan.regs);
-  if (auto found = forms_.find(plan.instruction); found != forms_.end()) return &found->second;
+  if (!plan_stub(decoded, plan)) return nullptr;
+  // Guest RSP goes by another register's name in the rewritten bytes.
+  HostBytes key = plan.instruction;
+  key.add(plan.regs.rsp_as);
+  if (auto found = forms_.find(key); found != forms_.end()) return &found->second;
 
   if (code_.size() == 0) {
     auto created = host::CodeMemory::create(kCodeSize);
@@ -307,25 +122,10 @@ const HostInsn* HostExec::find(const DecodedInsn& decoded) {
     return nullptr;
   }
 
-  const auto& instruction = decoded.instruction;
-  const bool x87_instruction = is_x87_set(instruction.meta.isa_set);
-  plan.vex = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-  plan.flags = uses_flags(instruction);
-  plan.x87 = x87_instruction || plan.regs.mmx || converts_mmx(instruction.mnemonic);
-  plan.mxcsr = !x87_instruction && plan.regs.vector_used != 0 && uses_mxcsr(decoded);
-
-  HostInsn form;
+  HostInsn form = make_form(decoded, plan);
   form.stub = emit_stub(plan, cpu_, frame_, code_.writable() + used_, code_.executable() + used_);
-  form.need = needs_of(decoded, plan.regs);
-  form.memory_size = plan.regs.memory_size;
-  form.memory_read = plan.regs.memory_read;
-  form.memory_written = plan.regs.memory_written;
-  form.alignment = alignment_of(decoded, plan.regs);
-  form.flags = plan.flags;
-  form.x87 = plan.x87;
-  form.x87_pointers = x87_instruction && !is_x87_control_nop(instruction.mnemonic);
   used_ += align_up(form.stub.size, 16);
-  return &forms_.emplace(plan.instruction, form).first->second;
+  return &forms_.emplace(key, form).first->second;
 }
 
 void HostExec::flush() {

@@ -54,6 +54,11 @@ struct HostInsn {
   bool x87_pointers = false;  ///< a non-control x87 instruction: sets FIP, FDP, FOP
 };
 
+/// host_facts.cpp: what to put into a stub for `decoded`; false: no stub can run it.
+bool plan_stub(const DecodedInsn& decoded, StubPlan& plan);
+/// All of HostInsn but the stub.
+HostInsn make_form(const DecodedInsn& decoded, const StubPlan& plan);
+
 class HostExec {
  public:
   explicit HostExec(Cpu& cpu);

@@ -48,16 +48,10 @@ void read_element(Cpu& cpu, u64 va, Seg seg, unsigned size, u8* to) {
 }
 
 void write_element(Cpu& cpu, u64 va, Seg seg, unsigned size, const u8* from) {
-  switch (size) {
-    case 1:
-      cpu.write_linear<u8>(va, *from, seg);
-      break;
-    case 4:
-      cpu.write_linear<u32>(va, load<u32>(from), seg);
-      break;
-    default:
-      cpu.write_linear<u64>(va, load<u64>(from), seg);
-      break;
+  if (size == 4) {
+    cpu.write_linear<u32>(va, load<u32>(from), seg);
+  } else {
+    cpu.write_linear<u64>(va, load<u64>(from), seg);
   }
 }
 
@@ -94,11 +88,22 @@ void run_masked_move(Cpu& cpu, const Insn& insn) {
   cpu.fpu.zmm[form.data] = result;
 }
 
+/// Byte masks go to one operand of 8 or 16 bytes that must be writable as a whole, whichever bytes are chosen (the
+/// manuals allow it; AMD's processors do it).
+void store_bytes(Cpu& cpu, const Insn& insn, const MaskedForm& form, const u8* data, const u8* mask) {
+  const auto seg = static_cast<Seg>(insn.seg);
+  const u64 va = cpu.linear(seg, cpu.effective_address(insn), form.count, Access::Write);
+  cpu.probe_write(va, form.count, seg);
+  for (unsigned i = 0; i < form.count; ++i) {
+    if (chosen(mask, 1, i)) cpu.write_linear<u8>(va + i, data[i], seg);
+  }
+}
+
 /// MASKMOVDQU and VMASKMOVDQU: chosen bytes to DS:(R)DI.
 void run_byte_mask(Cpu& cpu, const Insn& insn) {
   check_needs(cpu, insn.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU ? needs::Avx : needs::Sse);
   const MaskedForm form = form_of(insn);
-  store_chosen(cpu, insn, form, cpu.fpu.zmm[form.data].data(), cpu.fpu.zmm[form.mask].data());
+  store_bytes(cpu, insn, form, cpu.fpu.zmm[form.data].data(), cpu.fpu.zmm[form.mask].data());
 }
 
 /// MASKMOVQ: the same for MMX registers.
@@ -107,11 +112,8 @@ void run_byte_mask_mmx(Cpu& cpu, const Insn& insn) {
   const MaskedForm form = form_of(insn);
   FpuState& fpu = cpu.fpu;
   const unsigned top = (fpu.fsw >> 11) & 7;
-  store_chosen(cpu, insn, form, fpu.st[(form.data - top) & 7].data(), fpu.st[(form.mask - top) & 7].data());
-  // As every MMX instruction: TOP = 0, all registers valid; st is kept relative to TOP.
-  const auto st = fpu.st;
-  for (unsigned i = 0; i < 8; ++i) fpu.st[i] = st[(i - top) & 7];
-  fpu.fsw &= static_cast<u16>(~0x3800);
+  store_bytes(cpu, insn, form, fpu.st[(form.data - top) & 7].data(), fpu.st[(form.mask - top) & 7].data());
+  x86::set_x87_top(fpu, 0);  // as every MMX instruction
   fpu.ftw = 0xFF;
 }
 

@@ -69,6 +69,7 @@ void store_environment(const FpuState& fpu, Format format, u8* to) {
 void load_environment(FpuState& fpu, Format format, const u8* from) {
   const unsigned step = format.wide ? 4 : 2;
   const auto field = [&](unsigned i) { return step == 4 ? load<u32>(from + 4 * i) : u32{load<u16>(from + 2 * i)}; };
+  x86::set_x87_top(fpu, (field(1) >> 11) & 7);
   fpu.fsw = static_cast<u16>(field(1));
   set_x87_control(fpu, static_cast<u16>(field(0)));
   fpu.ftw = abridged_tags(static_cast<u16>(field(2)));

@@ -37,6 +37,12 @@ u32 XsaveLayout::size(u64 components) const {
   return end;
 }
 
+void set_x87_top(FpuState& fpu, unsigned top) {
+  const unsigned turn = (top - (fpu.fsw >> 11)) & 7;
+  std::rotate(fpu.st.begin(), fpu.st.begin() + turn, fpu.st.end());
+  fpu.fsw = static_cast<u16>((fpu.fsw & ~0x3800) | top << 11);
+}
+
 void store_fxsave_x87(const FpuState& fpu, PointerFormat format, u8* image) {
   store<u16>(image, fpu.fcw);
   store<u16>(image + 2, fpu.fsw);

@@ -41,6 +41,9 @@ struct XsaveLayout {
   u32 size(u64 components) const;
 };
 
+/// Sets TOP and keeps what is in the physical registers: `st` is in stack order.
+void set_x87_top(vm::x86::FpuState& fpu, unsigned top);
+
 /// Bytes 0..463 of an FXSAVE image, with all 16 XMM registers; the reserved bytes 416..463 are zeroed.
 void store_fxsave(const vm::x86::FpuState& fpu, PointerFormat format, u8* image);
 /// x87 part (bytes 0..23 and 32..159) only.
