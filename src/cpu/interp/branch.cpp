@@ -1,4 +1,4 @@
-// Near jumps, calls and returns, conditional moves and sets.
+// Near jumps, calls and returns, conditional moves and sets, BOUND.
 #include "cpu/interp/flags.h"
 #include "cpu/interp/operands.h"
 
@@ -76,6 +76,17 @@ void jump_if_counter_zero(Cpu& cpu, const Insn& insn) {
   if (counter(cpu, insn) == 0) cpu.next_rip = checked_target(cpu, cpu.next_rip + insn.imm, insn.op_size);
 }
 
+/// BOUND: an index and the two bounds in memory.
+template <class T>
+void check_bound(Cpu& cpu, const Insn& insn) {
+  const Seg seg = seg_of(insn);
+  const u64 va = cpu.linear(seg, cpu.effective_address(insn), 2 * sizeof(T), Access::Read);
+  T bounds[2];
+  cpu.read_bytes(va, bounds, sizeof(bounds), seg);
+  const T index = cpu.reg<T>(insn.reg);
+  if (index < bounds[0] || index > bounds[1]) cpu.raise(Vector::BR);
+}
+
 void set_if_reg(Cpu& cpu, const Insn& insn) { cpu.set_reg<u8>(insn.reg, condition(cpu.rflags, insn.cond)); }
 void set_if_mem(Cpu& cpu, const Insn& insn) { write_operand<u8>(cpu, insn, condition(cpu.rflags, insn.cond)); }
 
@@ -109,6 +120,11 @@ Handler select_branch(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
   insn.cond = decoded.instruction.opcode & 15;
   // In 64-bit code near branches are 64 bits wide but for an operand-size prefix, which AMD processors honour.
   insn.op_size = decoded.instruction.operand_width / 8;
+  const bool moves = meta.category == ZYDIS_CATEGORY_SETCC || meta.category == ZYDIS_CATEGORY_CMOV;
+  if (decoded.mode == CodeMode::Bits64 && !moves) {
+    const bool narrow = (decoded.instruction.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !insn.rex_w;
+    insn.op_size = narrow ? 2 : 8;
+  }
   switch (meta.category) {
     case ZYDIS_CATEGORY_SETCC:
       if (insn.has_mem) return set_if_mem;
@@ -137,6 +153,8 @@ Handler select_branch(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
     case ZYDIS_MNEMONIC_LOOPE:
     case ZYDIS_MNEMONIC_LOOPNE:
       return loop;
+    case ZYDIS_MNEMONIC_BOUND:
+      return insn.op_size == 2 ? check_bound<i16> : check_bound<i32>;
     case ZYDIS_MNEMONIC_JCXZ:
     case ZYDIS_MNEMONIC_JECXZ:
     case ZYDIS_MNEMONIC_JRCXZ:

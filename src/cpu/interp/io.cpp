@@ -100,13 +100,10 @@ void outs_once(Cpu& cpu, const Insn& insn, u16 port) {
 template <void (*kOnce)(Cpu&, const Insn&, u16)>
 void string_io(Cpu& cpu, const Insn& insn) {
   const u16 port = cpu.reg<u16>(RDX * 8);
-  if (insn.rep == 0) {
-    check_permission(cpu, port, insn.op_size);
-    return kOnce(cpu, insn, port);
-  }
+  check_permission(cpu, port, insn.op_size);  // even for no iteration at all, as processors do
+  if (insn.rep == 0) return kOnce(cpu, insn, port);
   u64 count = index_register(cpu, RCX, insn.addr_size);
   if (count == 0) return;
-  check_permission(cpu, port, insn.op_size);
   while (true) {
     kOnce(cpu, insn, port);
     cpu.set_reg_sized(RCX * 8, insn.addr_size, --count);

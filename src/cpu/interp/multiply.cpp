@@ -1,4 +1,6 @@
 // MUL, IMUL, DIV, IDIV.
+#include <limits>
+
 #include "cpu/interp/flags.h"
 #include "cpu/interp/operands.h"
 
@@ -48,80 +50,92 @@ void set_pair(Cpu& cpu, T high, T low) {
   }
 }
 
-/// One-operand multiplication by the host, for its flags.
+/// AX from which SAHF, after ADD AL, 7Fh, loads the status flags: those an instruction leaves alone, or defines only on
+/// other processors, come out as the host has it.
+template <class T = u16>
+T flags_in_ax(const Cpu& cpu) {
+  return static_cast<T>((cpu.rflags & 0xFF) << 8 | bits(cpu.rflags, 11, 1));
+}
+
+/// One-operand multiplication or division by the host. Of the operands `low` is AL..RAX and `high` AH..RDX; both are
+/// replaced by the results.
+#define VIREO_PAIR(Name, instruction)                                                                                 \
+  template <class T>                                                                                                  \
+  void Name(Cpu& cpu, T& low, T& high, T operand) {                                                                   \
+    if constexpr (sizeof(T) == 1) {                                                                                   \
+      u16 ax = flags_in_ax(cpu);                                                                                      \
+      u16 pair = static_cast<u16>(high << 8 | low);                                                                   \
+      asm("addb $0x7F, %%al\n\tsahf\n\tmovw %[p], %%ax\n\t" instruction                                               \
+          "b %[m]\n\tmovw %%ax, %[p]\n\tlahf\n\tseto %%al"                                                            \
+          : "+&a"(ax), [p] "+&r"(pair)                                                                                \
+          : [m] "r"(operand)                                                                                          \
+          : "cc");                                                                                                    \
+      low = static_cast<T>(pair);                                                                                     \
+      high = static_cast<T>(pair >> 8);                                                                               \
+      cpu.rflags = merge_flags(cpu.rflags, ax);                                                                       \
+    } else {                                                                                                          \
+      T ax = flags_in_ax<T>(cpu);                                                                                     \
+      asm("addb $0x7F, %%al\n\tsahf\n\tmov %[l], %[a]\n\t" instruction " %[m]\n\tmov %[a], %[l]\n\tlahf\n\tseto %%al" \
+          : [a] "+&a"(ax), "+&d"(high), [l] "+&r"(low)                                                                \
+          : [m] "r"(operand)                                                                                          \
+          : "cc");                                                                                                    \
+      cpu.rflags = merge_flags(cpu.rflags, static_cast<u16>(ax));                                                     \
+    }                                                                                                                 \
+  }
+VIREO_PAIR(host_mul, "mul")
+VIREO_PAIR(host_imul, "imul")
+VIREO_PAIR(host_div, "div")
+VIREO_PAIR(host_idiv, "idiv")
+#undef VIREO_PAIR
+
 template <bool kSigned, class T>
 void multiply(Cpu& cpu, T factor) {
-  unsigned ax;
   T low = cpu.reg<T>(RAX * 8), high = 0;
-  if constexpr (sizeof(T) == 1) {
-    u16 product = low;
-    u16 saved;
-    if constexpr (kSigned) {
-      asm("imulb %[m]\n\tmovw %%ax, %[s]\n\tlahf\n\tseto %%al"
-          : "+a"(product), [s] "=&r"(saved)
-          : [m] "r"(factor)
-          : "cc");
-    } else {
-      asm("mulb %[m]\n\tmovw %%ax, %[s]\n\tlahf\n\tseto %%al"
-          : "+a"(product), [s] "=&r"(saved)
-          : [m] "r"(factor)
-          : "cc");
-    }
-    ax = product;
-    low = static_cast<T>(saved);
-    high = static_cast<T>(saved >> 8);
+  if constexpr (kSigned) {
+    host_imul<T>(cpu, low, high, factor);
   } else {
-    T product_low;
-    if constexpr (kSigned) {
-      asm("imul %[m]\n\tmov %[a], %[l]\n\tlahf\n\tseto %%al"
-          : [a] "+a"(low), "=&d"(high), [l] "=&r"(product_low)
-          : [m] "r"(factor)
-          : "cc");
-    } else {
-      asm("mul %[m]\n\tmov %[a], %[l]\n\tlahf\n\tseto %%al"
-          : [a] "+a"(low), "=&d"(high), [l] "=&r"(product_low)
-          : [m] "r"(factor)
-          : "cc");
-    }
-    ax = static_cast<u16>(low);
-    low = product_low;
+    host_mul<T>(cpu, low, high, factor);
   }
-  cpu.rflags = merge_flags(cpu.rflags, ax);
   set_pair<T>(cpu, high, low);
 }
 
 template <class T>
 T truncated_product(Cpu& cpu, T a, T b) {
-  unsigned ax;
-  asm("imul %[b], %[a]\n\tlahf\n\tseto %%al" : "=&a"(ax), [a] "+r"(a) : [b] "r"(b) : "cc");
+  u16 ax = flags_in_ax(cpu);
+  asm("addb $0x7F, %%al\n\tsahf\n\timul %[b], %[a]\n\tlahf\n\tseto %%al" : "+&a"(ax), [a] "+&r"(a) : [b] "r"(b) : "cc");
   cpu.rflags = merge_flags(cpu.rflags, ax);
   return a;
 }
 
+/// Whether the quotient fits: the host must not fault.
 template <bool kSigned, class T>
-void divide(Cpu& cpu, T divisor) {
-  using U = typename Wide<T>::U;
-  using S = typename Wide<T>::S;
-  using I = std::make_signed_t<T>;
-  if (divisor == 0) cpu.raise(Vector::DE);
-  const U dividend = accumulator<T>(cpu);
+bool quotient_fits(typename Wide<T>::U dividend, T divisor) {
+  if (divisor == 0) return false;
   if constexpr (kSigned) {
+    using S = typename Wide<T>::S;
+    using I = std::make_signed_t<T>;
     const S numerator = static_cast<S>(dividend);
     const S denominator = static_cast<I>(divisor);
-    if (denominator == -1) {  // the one quotient that overflows the wide type is among these
-      const U magnitude = static_cast<U>(U{0} - dividend);
-      const S quotient = static_cast<S>(magnitude);
-      if (quotient != static_cast<I>(quotient) || (numerator != 0 && numerator == quotient)) cpu.raise(Vector::DE);
-      return set_pair<T>(cpu, 0, static_cast<T>(quotient));
-    }
+    if (denominator == -1)
+      return numerator >= -S{std::numeric_limits<I>::max()} && numerator <= S{std::numeric_limits<I>::max()} + 1;
     const S quotient = static_cast<S>(numerator / denominator);
-    if (quotient != static_cast<I>(quotient)) cpu.raise(Vector::DE);
-    set_pair<T>(cpu, static_cast<T>(numerator % denominator), static_cast<T>(quotient));
+    return quotient == static_cast<I>(quotient);
   } else {
-    const U quotient = static_cast<U>(dividend / divisor);
-    if (quotient > static_cast<T>(~T{0})) cpu.raise(Vector::DE);
-    set_pair<T>(cpu, static_cast<T>(dividend % divisor), static_cast<T>(quotient));
+    return static_cast<T>(dividend >> (8 * sizeof(T))) < divisor;
   }
+}
+
+template <bool kSigned, class T>
+void divide(Cpu& cpu, T divisor) {
+  const auto dividend = accumulator<T>(cpu);
+  if (!quotient_fits<kSigned, T>(dividend, divisor)) cpu.raise(Vector::DE);
+  T low = static_cast<T>(dividend), high = static_cast<T>(dividend >> (8 * sizeof(T)));
+  if constexpr (kSigned) {
+    host_idiv<T>(cpu, low, high, divisor);
+  } else {
+    host_div<T>(cpu, low, high, divisor);
+  }
+  set_pair<T>(cpu, high, low);
 }
 
 enum class Kind { Mul, Imul, Div, Idiv };
