@@ -1,6 +1,7 @@
 ; Debug registers: instruction, data and I/O breakpoints, RF, GD, DR4/DR5, reserved bits, the MOV SS shadow.
 ; engines: interpret
 ; KVM without hardware behind it emulates no breakpoints.
+; kvm: hardware
 %include "long64.inc"
 %macro clear_dr6 0
   xor eax, eax

@@ -1,6 +1,7 @@
 ; RFLAGS.TF: a trap after every instruction that began with TF set, and what suspends it.
 ; engines: interpret
 ; KVM without hardware behind it emulates no single step.
+; kvm: hardware
 %include "long64.inc"
 ; step instruction: runs it with TF set; the trap must come behind it.
 %macro step 1+

@@ -1,6 +1,7 @@
 ; Which second fault makes a double fault, its error code, and that #DF can run on its own stack.
 ; engines: interpret
 ; KVM without hardware behind it delivers the second fault alone.
+; kvm: hardware
 %include "long64.inc"
 %macro broken_gate 1 ; not present
   and byte [idt64 + 16 * (%1) + 5], 0x7F

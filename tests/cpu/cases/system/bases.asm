@@ -1,6 +1,7 @@
 ; FS, GS and KERNEL_GS_BASE by MSR, SWAPGS, RDFSBASE and its kin; selectors and bases are two things.
 ; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
+; kvm: hardware
 %include "long64.inc"
 main:
   set_msr 0xC0000100, 0x1111, 0x10

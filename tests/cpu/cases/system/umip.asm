@@ -1,6 +1,7 @@
 ; CR4.UMIP: ring 3 may not read descriptor-table registers.
 ; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
+; kvm: hardware
 %include "long64.inc"
 %macro user 2+ ; vector
   arm_fault %%back

@@ -2,6 +2,7 @@
 ; CR0.TS, the debug trap, and every refusal.
 ; engines: interpret
 ; KVM without hardware behind it switches no tasks.
+; kvm: hardware
 %include "pm32.inc"
 %define SLOT(n) (SPARE + (n) * 8)
 %define TSS_B SLOT(0)

@@ -1,6 +1,7 @@
 ; Virtual-8086 mode: the way in and out, IOPL, faults, real-mode segments, and the virtual interrupts of CR4.VME.
 ; engines: interpret
 ; KVM without hardware behind it does not run this mode.
+; kvm: hardware
 %include "pm32.inc"
 %macro enter_v86 2-3 0x0002 ; label, IOPL, other flags
   push dword 0x4321  ; GS
