@@ -5,6 +5,7 @@
 // 6-5).
 #include "cpu/interp/interrupt.h"
 
+#include "cpu/interp/debug.h"
 #include "cpu/interp/task.h"
 
 namespace vireo::cpu::interp {
@@ -176,6 +177,11 @@ void deliver_event(Cpu& cpu, u8 vector, EventKind kind, bool has_error, u32 erro
     cpu.debug_pending = 0;  // the instruction did not complete: what it touched will be touched again
   }
   if (kind == EventKind::Nmi) cpu.event.nmi_blocked = true;
+  const bool debug = vector == raw(Vector::DB) && kind == EventKind::Exception;
+  if (debug) {  // INT1: what a MOV SS before it held back is reported along with it
+    cpu.sys.dr6 |= cpu.debug_pending & ~kNoSingleStep;
+    cpu.debug_pending = 0;
+  }
 
   if (cpu.protected_mode()) {
     deliver_protected(cpu, event);
@@ -183,7 +189,8 @@ void deliver_event(Cpu& cpu, u8 vector, EventKind kind, bool has_error, u32 erro
     deliver_real(cpu, event);
   }
   cpu.event.interrupt_shadow = cpu.debug_shadow = false;
-  if (vector == raw(Vector::DB) && kind == EventKind::Exception && (cpu.sys.dr7 & dr7::GD)) {
+  cpu.halt_requested = false;  // a trap after HLT ends it
+  if (debug && (cpu.sys.dr7 & dr7::GD)) {
     cpu.sys.dr7 &= ~dr7::GD;  // so that the handler may use the debug registers (SDM 3B 17.2.4)
     cpu.update_mode();
   }

@@ -134,16 +134,19 @@ void verw(Cpu& cpu, const Insn& insn) {
   set_zf(cpu, found && found->is_writable_data());
 }
 
+/// Writes only when it raises the RPL: an operand that may only be read is fine otherwise.
 void arpl(Cpu& cpu, const Insn& insn) {
   require_selectors(cpu, insn);
   const u16 selector = read_rm16(cpu, insn);
   const unsigned rpl = rpl_of(cpu.reg<u16>(insn.reg));
   const bool raised = rpl_of(selector) < rpl;
-  const u16 result = static_cast<u16>(raised ? (selector & ~3u) | rpl : selector);
-  if (insn.has_mem) {
-    cpu.write<u16>(static_cast<Seg>(insn.seg), cpu.effective_address(insn), result);
-  } else if (raised) {
-    cpu.set_reg<u16>(insn.rm, result);
+  if (raised) {
+    const u16 result = static_cast<u16>((selector & ~3u) | rpl);
+    if (insn.has_mem) {
+      cpu.write<u16>(static_cast<Seg>(insn.seg), cpu.effective_address(insn), result);
+    } else {
+      cpu.set_reg<u16>(insn.rm, result);
+    }
   }
   set_zf(cpu, raised);
 }

@@ -57,10 +57,18 @@ void sysret(Cpu& cpu, const Insn& insn) {
   const bool to_code64 = insn.op_size == 8;
   // As on AMD, a RIP that is not canonical faults at the fetch, in user mode.
   const u64 target = to_code64 ? cpu.r[RCX] : static_cast<u32>(cpu.r[RCX]);
+  const bool stepped = cpu.rflags & rflags::TF;
   if (cpu.long_mode()) {
     write_flags(cpu, cpu.r[R11], rflags::kDefined & ~(rflags::VM | rflags::RF));
   } else {
     write_flags(cpu, rflags::IF, rflags::IF);
+  }
+  // The step is decided by TF as it is afterwards, as for SYSCALL: the trap comes before the program's first
+  // instruction.
+  if (cpu.rflags & rflags::TF) {
+    cpu.debug_pending |= dr6::BS;
+  } else if (stepped) {
+    cpu.debug_pending |= kNoSingleStep;
   }
   const u16 cs = static_cast<u16>(to_code64 ? base + 16 : base);
   leave_kernel(cpu, cs, static_cast<u16>(base + 8), to_code64, target);

@@ -160,7 +160,25 @@ main:
 .after_ss:
   check_eq qword [fault_rip], .behind
   dr6_is 2
+  ; ICEBP right after it: one #DB for both
+  clear_dr6
+  on_vector DB, .count
+  mov dword [traps], 0
+  mov ss, [watched]
+  db 0xF1
+  check_eq dword [traps], 1
+  dr6_is 2
+  ; INT 1: the breakpoint's #DB interrupts the handler at its first instruction
+  mov dword [traps], 0
+  mov ss, [watched]
+  int 1
+  check_eq dword [traps], 2
   pass
+.count:
+  inc dword [traps]
+  add rsp, 16
+  iretq
+traps: dd 0
   align 8
   dq 0
 watched: times 4 dd 0

@@ -132,6 +132,29 @@ main:
   mov rsp, r14
   test r11d, 0x100
   check nz
+  ; SYSRET that sets TF traps before the program's first instruction
+  allow_user
+  arm_fault .after_sysret
+  mov ecx, .program
+  mov r11d, 0x3102
+  o64 sysret
+.program:
+  nop
+  int 0x80
+.after_sysret:
+  check_eq dword [fault_vector], DB
+  check_eq qword [fault_rip], .program
+  check_eq qword [fault_cs], UCODE64 | 3
+  ; HLT: the trap ends it
+  arm_fault .halted
+  pushfq
+  or qword [rsp], 0x100
+  popfq
+  hlt
+.behind_hlt:
+  fail "no trap"
+.halted:
+  check_eq qword [fault_rip], .behind_hlt
   ; ICEBP: a trap that leaves DR6 alone
   xor eax, eax
   mov dr6, rax
