@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "boot/kernel/kernel.h"
 #include "host/file.h"
+#include "host/map.h"
 #include "machine/pc/board.h"
 #include "machine/pc/firmware.h"
 #include "machine/pc/layout.h"
@@ -20,20 +21,23 @@ unsigned physical_address_bits(const vm::x86::CpuidTable& cpuid) {
   return leaf == nullptr ? 36 : std::clamp(leaf->eax & 0xFF, 32u, 52u);
 }
 
-/// The whole file; Usage when it is larger than `limit`, which cannot fit into the guest anyway.
-Result<std::vector<u8>> read_file(const std::string& path, u64 limit) {
+/// A file's bytes, in memory that goes back to the host afterwards (the heap would keep it).
+struct FileBytes {
+  host::Map map;
+  std::span<const u8> bytes;
+};
+
+/// The whole file; Usage when it is larger than the guest's memory, into which it must fit anyway.
+Result<FileBytes> read_file(const std::string& path, u64 guest_memory) {
+  const u64 limit = std::min(guest_memory, 4 * kGiB);
   TRY_ASSIGN(const host::Fd file, host::open_to_read(path));
-  std::vector<u8> bytes;
-  for (u64 chunk = kMiB;; chunk = std::min(2 * chunk, 64 * kMiB)) {
-    const std::size_t had = bytes.size();
-    bytes.resize(had + chunk);
-    TRY_ASSIGN(const std::size_t got, host::read_up_to(file, std::span(bytes).subspan(had), path));
-    bytes.resize(had + got);
-    if (got < chunk) return bytes;
-    if (bytes.size() > limit) {
-      return fail(ErrorKind::Usage, "'{}' is larger than the machine's {} MiB of memory", path, limit / kMiB);
-    }
+  TRY_ASSIGN(host::Map map, host::Map::anonymous(limit + kPageSize));
+  TRY_ASSIGN(const std::size_t size, host::read_up_to(file, std::span(map.data(), limit + 1), path));
+  if (size > limit) {
+    return fail(ErrorKind::Usage, "'{}' is too large for the machine's {} MiB of memory", path, guest_memory / kMiB);
   }
+  const std::span<const u8> bytes(map.data(), size);
+  return FileBytes{std::move(map), bytes};
 }
 
 class PcMachine final : public Pc {
@@ -107,10 +111,10 @@ Result<> PcMachine::build() {
 Result<vm::x86::CpuState> PcMachine::load_kernel() {
   if (spec_.kernel.empty()) return fail(ErrorKind::Usage, "there is no kernel to boot; name one with --kernel");
   TRY_ASSIGN(const auto kernel, read_file(spec_.kernel, spec_.memory));
-  std::vector<u8> initrd;
+  FileBytes initrd;
   if (!spec_.initrd.empty()) {
     TRY_ASSIGN(initrd, read_file(spec_.initrd, spec_.memory));
-    if (initrd.empty()) return fail(ErrorKind::Usage, "initrd '{}' is empty", spec_.initrd);
+    if (initrd.bytes.empty()) return fail(ErrorKind::Usage, "initrd '{}' is empty", spec_.initrd);
   }
   const unsigned serial_ports = static_cast<unsigned>(std::min(host_.serial.size(), std::size(layout::kComPorts)));
   TRY_ASSIGN(const u64 rsdp, firmware::write_tables(memory_, {.memory = spec_.memory,
@@ -118,9 +122,9 @@ Result<vm::x86::CpuState> PcMachine::load_kernel() {
                                                               .serial_ports = serial_ports,
                                                               .physical_address_bits = physical_address_bits_}));
   const auto map = layout::memory_map(spec_.memory);
-  return boot::load_kernel(memory_, {.kernel = kernel,
+  return boot::load_kernel(memory_, {.kernel = kernel.bytes,
                                      .kernel_name = spec_.kernel,
-                                     .initrd = initrd,
+                                     .initrd = initrd.bytes,
                                      .command_line = spec_.command_line,
                                      .memory_map = map,
                                      .rsdp = rsdp});
