@@ -9,7 +9,7 @@
 
 namespace vireo::cpu::interp {
 
-BlockCache::BlockCache(vm::GuestMemory& memory) : memory_(memory), generations_(memory.generations()) {
+BlockCache::BlockCache(vm::GuestMemory& memory) : memory_(memory) {
   auto arena = host::Map::anonymous(kArenaSize);
   if (!arena) {  // at start-up only, before any guest state exists
     log::error("{}", arena.error().message);
@@ -25,7 +25,7 @@ void BlockCache::clear() {
   ++counters_.cleared;
 }
 
-const Block* BlockCache::build(Cpu& cpu, u64 offset, CodeMode mode) {
+Block* BlockCache::build(Cpu& cpu, u64 offset, CodeMode mode) {
   if (used_ + sizeof(Block) + kMaximumCount * sizeof(Insn) > kArenaSize) clear();
   auto* block = reinterpret_cast<Block*>(arena_.data() + used_);
   auto* insns = reinterpret_cast<Insn*>(block + 1);
@@ -33,6 +33,7 @@ const Block* BlockCache::build(Cpu& cpu, u64 offset, CodeMode mode) {
   constexpr u64 kChunk = u64{1} << vm::GuestMemory::kChunkShift;
   const u64 page_end = align_down(offset, kPageSize) + kPageSize;
   const u64 chunk_end = align_down(offset, kChunk) + kChunk;
+  const u64 epoch = memory_.code_epoch();
   // Both generations are taken before the first byte is read: a write from here on makes the block stale.
   memory_.enter_code(offset);
   const u32 first_generation = memory_.generation(offset).load(std::memory_order_acquire);
@@ -54,6 +55,7 @@ const Block* BlockCache::build(Cpu& cpu, u64 offset, CodeMode mode) {
   }
   if (count == 0) return nullptr;
   *block = {.offset = offset,
+            .epoch = epoch,
             .generation = {first_generation, at > chunk_end ? next_generation : first_generation},
             .bytes = static_cast<u16>(at - offset),
             .count = static_cast<u8>(count),

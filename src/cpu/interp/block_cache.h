@@ -16,6 +16,7 @@ namespace vireo::cpu::interp {
 
 struct Block {
   u64 offset;         ///< in RAM
+  u64 epoch;          ///< code epoch at which the generations were last seen to be current
   u32 generation[2];  ///< of the first and the last chunk
   u16 bytes;          ///< length
   u8 count;           ///< instructions, at least 1
@@ -30,7 +31,7 @@ class BlockCache {
 
   /// The block at RAM `offset`, decoded if need be. nullptr when the first instruction crosses the page's end or cannot
   /// be decoded from it: it has to be run on its own.
-  const Block* find(Cpu& cpu, u64 offset, CodeMode mode) {
+  Block* find(Cpu& cpu, u64 offset, CodeMode mode) {
     Block* block = table_[slot(offset, mode)];
     if (block != nullptr && block->offset == offset && block->mode == mode && current(*block)) [[likely]]
       return block;
@@ -39,13 +40,11 @@ class BlockCache {
 
   /// Shortcut by virtual address: the block that was last remembered for `rip` under `key`, if it is still current. The
   /// key stands for everything else that decides what is found at an address (TLB epoch, mode, privilege).
-  const Block* recall(u64 rip, u64 key) const {
+  const Block* recall(u64 rip, u64 key) {
     const Jump& jump = jumps_[rip % kJumps];
     return jump.rip == rip && jump.key == key && current(*jump.block) ? jump.block : nullptr;
   }
-  void remember(u64 rip, u64 key, const Block* block) {
-    jumps_[rip % kJumps] = {.rip = rip, .key = key, .block = block};
-  }
+  void remember(u64 rip, u64 key, Block* block) { jumps_[rip % kJumps] = {.rip = rip, .key = key, .block = block}; }
 
   void clear();
 
@@ -62,22 +61,28 @@ class BlockCache {
   static unsigned slot(u64 offset, CodeMode mode) {
     return static_cast<unsigned>((offset ^ (offset >> 15) ^ (u64{static_cast<u8>(mode)} << 13)) % kTableSize);
   }
-  bool current(const Block& block) const {
-    return generations_[block.offset >> vm::GuestMemory::kChunkShift].load(std::memory_order_acquire) ==
-               block.generation[0] &&
-           generations_[(block.offset + block.bytes - 1) >> vm::GuestMemory::kChunkShift].load(
-               std::memory_order_acquire) == block.generation[1];
+  /// The epoch is read before the generations: a write in between is seen at the next look.
+  bool current(Block& block) {
+    const u64 epoch = memory_.code_epoch();
+    if (block.epoch == epoch) [[likely]]
+      return true;
+    const auto generation = [&](u64 offset) { return memory_.generation(offset).load(std::memory_order_acquire); };
+    if (generation(block.offset) != block.generation[0] ||
+        generation(block.offset + block.bytes - 1) != block.generation[1]) {
+      return false;
+    }
+    block.epoch = epoch;
+    return true;
   }
-  const Block* build(Cpu& cpu, u64 offset, CodeMode mode);
+  Block* build(Cpu& cpu, u64 offset, CodeMode mode);
 
   vm::GuestMemory& memory_;
-  std::atomic<u32>* const generations_;
   host::Map arena_;
   u64 used_ = 0;
   std::array<Block*, kTableSize> table_{};
   struct Jump {
     u64 rip, key;
-    const Block* block;
+    Block* block;
   };
   static constexpr unsigned kJumps = 4096;
   std::array<Jump, kJumps> jumps_{};

@@ -203,6 +203,10 @@ class Cpu {
   void flush_tlb_page(u64 va);
   x86::PagingContext paging_context(bool user) const;
 
+  /// The APIC's register page, all ones when it has none: after any change to IA32_APIC_BASE.
+  void update_apic_page() { apic_page = apic.mmio_page().value_or(~u64{0}); }
+  u64 apic_page = ~u64{0};
+
   // --- Time
   // ------------------------------------------------------------------------------------------------------------------
   u64 read_tsc() const;  ///< includes tsc_adjust's and the vCPU's offset
@@ -247,10 +251,7 @@ class Cpu {
   void check_alignment(u64 va, unsigned size);
   u64 device_read(u64 gpa, u8 size);
   void device_write(u64 gpa, u8 size, u64 value);
-  bool is_apic(u64 gpa) const {
-    const auto page = apic.mmio_page();
-    return page && (gpa & ~kPageMask) == *page;
-  }
+  bool is_apic(u64 gpa) const { return (gpa & ~kPageMask) == apic_page; }
   u64 wrap(u64 va) const { return code64() ? va : static_cast<u32>(va); }
   SoftTlb::View execute_view() const { return cpl == 3 ? SoftTlb::User : SoftTlb::Supervisor; }
   /// Copies with one access for 1, 2, 4 and 8 bytes.

@@ -186,7 +186,7 @@ const Block* Interpreter::block_at_rip() {
     host = cpu_.memory.at(gpa, 1);
     if (host == nullptr) return nullptr;
   }
-  const Block* block = blocks_.find(cpu_, static_cast<u64>(host - cpu_.ram_base_), cpu_.mode);
+  Block* block = blocks_.find(cpu_, static_cast<u64>(host - cpu_.ram_base_), cpu_.mode);
   if (block == nullptr) return nullptr;
   if (cpu_.code64()) {
     blocks_.remember(cpu_.rip, key, block);
@@ -233,21 +233,16 @@ void Interpreter::execute_at_rip() {
 // ----------------------------------------------------------------------------------------------------------------------
 
 bool Interpreter::attend() {
+  // First what is in nobody's saved state: a vCPU stopped by a kick has taken it into its own.
+  const auto signals = cpu_.apic.take_signals();
+  if (signals.nmi) cpu_.event.nmi_pending = true;
+  if (signals.init || signals.sipi) start_up(signals);
+  if (cpu_.paravirt.take_unhalt()) cpu_.event.pv_unhalt = true;
   if (kicked_.exchange(false, std::memory_order_acquire)) {
     cpu_.attention.store(true, std::memory_order_relaxed);  // whatever else waits is looked at by the next run()
     return false;
   }
-  const auto signals = cpu_.apic.take_signals();
-  if (signals.nmi) cpu_.event.nmi_pending = true;
-  if (signals.init || signals.sipi) start_up(signals);
   if (cpu_.event.activity == Activity::WaitForSipi) return true;
-  if (cpu_.paravirt.take_unhalt()) {
-    if (cpu_.event.activity == Activity::Halted) {
-      cpu_.event.activity = Activity::Running;
-    } else {
-      cpu_.event.pv_unhalt = true;
-    }
-  }
   if (cpu_.event.activity == Activity::Halted && cpu_.event.pv_unhalt) {
     cpu_.event.pv_unhalt = false;
     cpu_.event.activity = Activity::Running;
@@ -361,6 +356,7 @@ Result<> Interpreter::set_state(const CpuState& in) {
   cpu_.event = in.event;
   cpu_.set_tsc(in.sys.tsc);
   cpu_.apic.set_state(in.apic);
+  cpu_.update_apic_page();
   cpu_.paravirt.set_state(in.paravirt);
   cpu_.halt_requested = cpu_.shutdown = false;
   delivering_.reset();

@@ -62,8 +62,7 @@ u64 Cpu::translate(u64 va, Access access, bool user, Seg seg) {
   const x86::Translation t = x86::walk(memory, context, va, access);
   if (!t.ok) raise_page_fault(va, t.error_code);
   const u64 page = t.gpa & ~kPageMask;
-  const auto apic_page = apic.mmio_page();
-  if (apic_page && page == *apic_page) return t.gpa;
+  if (page == apic_page) return t.gpa;
   u8* host = memory.at(page, kPageSize);
   if (host == nullptr || user != (cpl == 3)) return t.gpa;
   if (access == Access::Execute) {
@@ -103,8 +102,7 @@ void by_device_unit(u64 gpa, unsigned size, F piece) {
 }  // namespace
 
 u64 Cpu::device_read(u64 gpa, u8 size) {
-  const auto page = apic.mmio_page();
-  if (page && (gpa & ~kPageMask) == *page) {
+  if (is_apic(gpa)) {
     if (size > 4 || (gpa & 15) + size > 4) return 0;  // outside the architected 32-bit registers: undefined, reads 0
     return bits(apic.mmio_read(static_cast<u32>(gpa & 0xFF0)), static_cast<unsigned>(gpa & 3) * 8, size * 8u);
   }
@@ -112,8 +110,7 @@ u64 Cpu::device_read(u64 gpa, u8 size) {
 }
 
 void Cpu::device_write(u64 gpa, u8 size, u64 value) {
-  const auto page = apic.mmio_page();
-  if (page && (gpa & ~kPageMask) == *page) {
+  if (is_apic(gpa)) {
     if (size != 4 || (gpa & 15) != 0) return;
     apic.mmio_write(static_cast<u32>(gpa & 0xFF0), static_cast<u32>(value));
     recheck_interrupts();

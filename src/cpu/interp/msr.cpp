@@ -180,7 +180,10 @@ void write_tsc_adjust(Cpu& cpu, u64 value) {
 bool write(Cpu& cpu, u32 index, u64 value) {
   if (is_apic_msr(index)) {
     if (!cpu.apic.write_msr(index, value)) return false;
-    if (index == msr::IA32_APIC_BASE) cpu.flush_tlb();  // the register page covers other memory now
+    if (index == msr::IA32_APIC_BASE) {  // the register page covers other memory now
+      cpu.update_apic_page();
+      cpu.flush_tlb();
+    }
     cpu.recheck_interrupts();
     return true;
   }

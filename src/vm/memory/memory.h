@@ -17,6 +17,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -72,10 +73,14 @@ class GuestMemory {
       if (generations()[chunk].load(std::memory_order_relaxed) != 0) bump(generations()[chunk]);
     }
   }
-  static void bump(std::atomic<u32>& generation) {
+  void bump(std::atomic<u32>& generation) {
     if (generation.fetch_add(2, std::memory_order_acq_rel) >= ~u32{1})
       generation.fetch_add(2, std::memory_order_acq_rel);
+    code_epoch_->fetch_add(1, std::memory_order_acq_rel);
   }
+  /// Changes after every change of any generation from one non-zero value to another: while it stands still, all cached
+  /// code that was current still is. One cache line that is nearly always only read.
+  u64 code_epoch() const { return code_epoch_->load(std::memory_order_acquire); }
   /// The array the engines index with offset >> kChunkShift.
   std::atomic<u32>* generations() const { return reinterpret_cast<std::atomic<u32>*>(generations_.data()); }
 
@@ -83,6 +88,8 @@ class GuestMemory {
   host::Map ram_;
   host::Map generations_;
   std::vector<Slot> slots_;
+  struct alignas(64) Epoch : std::atomic<u64> {};
+  std::unique_ptr<Epoch> code_epoch_ = std::make_unique<Epoch>();
 };
 
 }  // namespace vireo::vm
