@@ -7,6 +7,16 @@ main:
   mov byte [eoi_on], 1
   apic_write 0x320, 0x40060
   mfence
+  ; far away: it reads as it was written
+  rdtsc
+  mov ecx, TSC_DEADLINE
+  mov edx, 0x7FFFFFFF
+  mov esi, eax
+  wrmsr
+  rdmsr
+  check_eq eax, esi
+  check_eq edx, 0x7FFFFFFF
+  ; near
   rdtsc
   shl rdx, 32
   or rax, rdx
@@ -14,10 +24,7 @@ main:
   mov rax, rsi
   mov rdx, rsi
   shr rdx, 32
-  mov ecx, TSC_DEADLINE
   wrmsr
-  rdmsr
-  check_eq eax, esi
   sti
 .wait:
   hlt

@@ -1,7 +1,8 @@
 ; One CPU runs a function while another patches it the way kernels do: INT3 first, then the rest, then the first byte.
 ; cpus: 2
+; timeout: 120
 %include "long64.inc"
-%define ROUNDS 300
+%define ROUNDS 60
 main:
   on_vector BP, breakpoint
   start_ap 1, runner

@@ -1,5 +1,4 @@
 ; Debug registers: instruction, data and I/O breakpoints, RF, GD, DR4/DR5, reserved bits, the MOV SS shadow.
-; engines: interpret
 ; KVM without hardware behind it emulates no breakpoints.
 ; kvm: hardware
 %include "long64.inc"

@@ -1,5 +1,4 @@
 ; RFLAGS.TF: a trap after every instruction that began with TF set, and what suspends it.
-; engines: interpret
 ; KVM without hardware behind it emulates no single step.
 ; kvm: hardware
 %include "long64.inc"

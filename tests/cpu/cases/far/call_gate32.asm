@@ -1,5 +1,4 @@
 ; 32-bit and 16-bit call gates: same level, to ring 0 with parameters copied, far return to ring 3, and every refusal.
-; engines: interpret
 ; KVM without hardware behind it emulates no call gates.
 ; kvm: hardware
 %include "pm32.inc"

@@ -1,5 +1,4 @@
 ; Far transfers in long mode: 64-bit call gates, compatibility mode and back, IRETQ's rules, canonical checks.
-; engines: interpret
 ; KVM without hardware behind it emulates no call gates.
 ; kvm: hardware
 %include "long64.inc"

@@ -1,5 +1,4 @@
 ; Which second fault makes a double fault, its error code, and that #DF can run on its own stack.
-; engines: interpret
 ; KVM without hardware behind it delivers the second fault alone.
 ; kvm: hardware
 %include "long64.inc"

@@ -1,5 +1,4 @@
 ; NMIs: not maskable by IF, blocked from delivery to IRET, and held meanwhile.
-; engines: interpret
 ; KVM without hardware behind it delivers no NMI to itself.
 ; kvm: hardware
 %include "long64.inc"

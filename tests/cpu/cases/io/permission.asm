@@ -1,5 +1,4 @@
 ; Ports in ring 3 with IOPL 0: the TSS's I/O bitmap, its end, and string instructions.
-; engines: interpret
 ; KVM without hardware behind it emulates ports without the bitmap's edges.
 ; kvm: hardware
 %include "pm32.inc"

@@ -1,5 +1,4 @@
 ; Real mode: limits that survive from protected mode, 16-bit protected mode, far transfers of both sizes, LIDT, segment paragraphs.
-; engines: interpret
 ; KVM without hardware behind it does not keep the limits.
 ; kvm: hardware
 %include "real16.inc"

@@ -1,5 +1,4 @@
 ; SYSENTER and SYSEXIT in protected mode, and SYSCALL and SYSRET there as AMD CPUs have them.
-; engines: interpret
 ; KVM without hardware behind it emulates these for other vendors.
 ; kvm: hardware
 %include "pm32.inc"

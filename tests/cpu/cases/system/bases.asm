@@ -1,5 +1,4 @@
 ; FS, GS and KERNEL_GS_BASE by MSR, SWAPGS, RDFSBASE and its kin; selectors and bases are two things.
-; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
 ; kvm: hardware
 %include "long64.inc"

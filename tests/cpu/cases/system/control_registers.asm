@@ -1,5 +1,4 @@
 ; CR0, CR3, CR4, CR8, EFER: reserved bits, forbidden combinations, privilege, and what MOV, SMSW, LMSW and CLTS show.
-; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
 ; kvm: hardware
 %include "long64.inc"

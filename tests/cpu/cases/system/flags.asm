@@ -1,5 +1,4 @@
 ; What POPF, IRET, CLI and STI may change by privilege, and protected-mode virtual interrupts (CR4.PVI).
-; engines: interpret
 ; KVM without hardware behind it lets ring 3 run natively with the host's flags.
 ; kvm: hardware
 %include "pm32.inc"

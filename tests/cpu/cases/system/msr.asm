@@ -1,7 +1,6 @@
 ; MSRs: what exists, what is refused, TSC and TSC_ADJUST.
 ; engines: interpret
 ; The list is that of this product's CPU model; KVM adds its own.
-; kvm: hardware
 %include "long64.inc"
 %macro msr_is 3 ; number, high, low
   mov ecx, %1

@@ -1,6 +1,6 @@
 ; PCIDs: CR4.PCIDE's rules, CR3 bit 63, global pages, and the four kinds of INVPCID.
-; engines: interpret
 ; KVM without hardware behind it has no PCIDs.
+; kvm: hardware
 %include "long64.inc"
 %define PML4_B 0x210000
 %define OTHER 0x500000

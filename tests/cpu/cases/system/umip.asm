@@ -1,5 +1,4 @@
 ; CR4.UMIP: ring 3 may not read descriptor-table registers.
-; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
 ; kvm: hardware
 %include "long64.inc"

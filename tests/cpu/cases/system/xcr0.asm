@@ -1,5 +1,4 @@
 ; XGETBV, XSETBV and CPUID leaf 0Dh: XCR0's rules, and the sizes that follow it.
-; engines: interpret
 ; KVM without hardware behind it emulates these with fewer checks.
 ; kvm: hardware
 %include "long64.inc"

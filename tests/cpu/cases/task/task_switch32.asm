@@ -1,6 +1,5 @@
 ; Task switches by JMP, CALL, IRET, INT and a fault through a task gate: what is saved and loaded, busy bits, NT, the back link,
 ; CR0.TS, the debug trap, and every refusal.
-; engines: interpret
 ; KVM without hardware behind it switches no tasks.
 ; kvm: hardware
 %include "pm32.inc"

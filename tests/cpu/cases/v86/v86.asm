@@ -1,5 +1,4 @@
 ; Virtual-8086 mode: the way in and out, IOPL, faults, real-mode segments, and the virtual interrupts of CR4.VME.
-; engines: interpret
 ; KVM without hardware behind it does not run this mode.
 ; kvm: hardware
 %include "pm32.inc"
