@@ -1,6 +1,8 @@
 // Descriptors, the checks of a segment load, and stacks that are about to become current.
 #include "cpu/interp/segment.h"
 
+#include <cstring>
+
 namespace vireo::cpu::interp {
 
 using namespace vm::x86;
@@ -148,7 +150,14 @@ void StackFrame::push(unsigned size, u64 value) {
     if (expand_down ? offset <= ss_.limit || last > top : last > ss_.limit) cpu_.raise(Vector::SS, error_);
     va = static_cast<u32>(ss_.base + offset);
   }
-  if (level_ == Inner) {
+  const bool supervisor = level_ == Inner;
+  // Where the rights are those of a view of the TLB, its pages need no walk.
+  const auto kernel_view = cpu_.sys.cr4 & cr4::SMAP ? SoftTlb::Supervisor : SoftTlb::SupervisorUserAccess;
+  u8* host = cpu_.view == SoftTlb::Strict ? nullptr : cpu_.tlb.write(supervisor ? kernel_view : cpu_.view, va, size);
+  if (host != nullptr) {
+    std::memcpy(host, &value, size);
+    cpu_.written(host, size);
+  } else if (supervisor) {
     cpu_.write_system(va, size, value & mask_for_size(size));
   } else {
     cpu_.write_bytes(va, &value, size, SS);
