@@ -150,8 +150,10 @@ void interrupt_return(Cpu& cpu, const Insn& insn) {
       }
     }
   }
-  cpu.event.nmi_blocked = false;
-  cpu.recheck_interrupts();
+  if (cpu.event.nmi_blocked) {
+    cpu.event.nmi_blocked = false;
+    cpu.recheck_interrupts();
+  }
 }
 
 }  // namespace vireo::cpu::interp
