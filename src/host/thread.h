@@ -19,4 +19,7 @@ void install_kick_signal();
 /// unless the thread blocks the signal outside that call (KVM_SET_SIGNAL_MASK) or uses kvm_run.immediate_exit.
 void kick_thread(pthread_t thread);
 
+/// Whoever started this process wants it to ignore the signal: nohup, or a shell's background job.
+bool signal_is_ignored(int signo);
+
 }  // namespace vireo::host

@@ -18,9 +18,14 @@ void fields(vm::Archive& ar, MemorySlot& s) {
   ar(gpa, size, offset);
 }
 
+void fields(vm::Archive& ar, CpuidEntry& e) {
+  auto& [leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx] = e;
+  ar(leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx);
+}
+
 void fields(vm::Archive& ar, MachineDescription& d) {
-  auto& [program, name, machine, engine, cpu_model, append, tsc_khz, cpus, memory, slots] = d;
-  ar(program, name, machine, engine, cpu_model, append, tsc_khz, cpus, memory, slots);
+  auto& [program, name, machine, engine, cpu_model, append, tsc_khz, cpus, memory, slots, cpuid] = d;
+  ar(program, name, machine, engine, cpu_model, append, tsc_khz, cpus, memory, slots, cpuid);
 }
 
 u64 ram_size(const MachineDescription& description) {
@@ -34,9 +39,9 @@ std::vector<MemorySlot> slots_of(const vm::GuestMemory& memory) {
 }
 
 Result<> check(const MachineDescription& d) {
-  constexpr std::size_t kNameLimit = 256, kSlotLimit = 64;
-  bool good =
-      d.cpus >= 1 && d.cpus <= 4096 && d.tsc_khz >= 1000 && d.tsc_khz <= 100'000'000 && d.slots.size() <= kSlotLimit;
+  constexpr std::size_t kNameLimit = 256, kSlotLimit = 64, kCpuidLimit = 256;
+  bool good = d.cpus >= 1 && d.cpus <= 4096 && d.tsc_khz >= 1000 && d.tsc_khz <= 100'000'000 &&
+              d.slots.size() <= kSlotLimit && d.cpuid.size() <= kCpuidLimit;
   for (const auto* name : {&d.program, &d.name, &d.machine, &d.engine, &d.cpu_model})
     good = good && printable(*name, kNameLimit);
   good = good && d.append.size() <= kPageSize && d.append.find('\0') == std::string::npos;

@@ -15,6 +15,13 @@ struct MemorySlot {
   bool operator==(const MemorySlot&) const = default;
 };
 
+/// A leaf of what CPUID told the first vCPU.
+struct CpuidEntry {
+  u32 leaf = 0, subleaf = 0;
+  bool subleaf_matters = false;
+  u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
 struct MachineDescription {
   std::string program;    ///< version that wrote the file; for people
   std::string name;       ///< of the virtual machine
@@ -26,10 +33,12 @@ struct MachineDescription {
   u32 cpus = 0;
   u64 memory = 0;  ///< bytes the machine was asked to have; the slots say what of it is RAM
   std::vector<MemorySlot> slots;
+  std::vector<CpuidEntry> cpuid;
   static constexpr u16 kVersion = 1;
 };
 
 void fields(vm::Archive& ar, MemorySlot& s);
+void fields(vm::Archive& ar, CpuidEntry& e);
 void fields(vm::Archive& ar, MachineDescription& d);
 
 /// Bytes of RAM, all slots together.

@@ -1,6 +1,7 @@
 #include "vmm/engines.h"
 
 #include "cpu/interp/interp.h"
+#include "cpu/kvm/cpuid.h"
 
 namespace vireo::vmm {
 
@@ -23,6 +24,25 @@ void plug_in_interpreter(machine::PcHost& host) {
   host.make_vcpu = [](vm::VcpuSetup setup) -> Result<std::unique_ptr<vm::Vcpu>> {
     return cpu::interp::make_interpreter(setup);
   };
+}
+
+std::string missing_features(const vm::x86::CpuidTable& saved, const vm::x86::CpuidTable& offered) {
+  const auto common = cpu::kvm::intersect(saved, offered);
+  std::string missing;
+  for (const auto& leaf : saved.leaves) {
+    const auto* left = common.find(leaf.leaf, leaf.subleaf);
+    const auto compare = [&](const char* name, u32 had, u32 has) {
+      if ((had & ~has) == 0) return;
+      missing +=
+          fmt::format("{}{:x}.{}.{}:{:08x}", missing.empty() ? "" : " ", leaf.leaf, leaf.subleaf, name, had & ~has);
+    };
+    if (left == nullptr) continue;  // an XSAVE component, which leaf 0xD has said already
+    compare("eax", leaf.eax, left->eax);
+    compare("ebx", leaf.ebx, left->ebx);
+    compare("ecx", leaf.ecx, left->ecx);
+    compare("edx", leaf.edx, left->edx);
+  }
+  return missing;
 }
 
 }  // namespace vireo::vmm

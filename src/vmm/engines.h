@@ -19,8 +19,13 @@ struct EngineChoice {
 Result<EngineChoice> choose_engine(Engine wanted, const cpu::kvm::Support& support);
 const char* engine_name(const EngineChoice& choice);
 
-/// Fills in make_vcpu, and with KVM make_fabric, which owns the VM in the kernel.
+/// Fills in make_vcpu, and with KVM make_fabric, which owns the VM in the kernel. `features` outlives the host; KVM
+/// takes away from it what it does not offer, when the machine is built.
 void plug_in_interpreter(machine::PcHost& host);
-void plug_in_kvm(machine::PcHost& host);
+void plug_in_kvm(machine::PcHost& host, vm::x86::CpuidTable& features);
+
+/// What a guest that was told `saved` misses where `offered` is what CPUs have: "7.0.ebx:00000020", a mask for each
+/// register of CPUID; empty when nothing is missing.
+std::string missing_features(const vm::x86::CpuidTable& saved, const vm::x86::CpuidTable& offered);
 
 }  // namespace vireo::vmm

@@ -87,10 +87,11 @@ class Finisher {
 
 }  // namespace
 
-void plug_in_kvm(machine::PcHost& host) {
+void plug_in_kvm(machine::PcHost& host, vm::x86::CpuidTable& features) {
   auto fabric = std::make_shared<KvmFabric*>(nullptr);
-  host.make_fabric = [fabric](vm::GuestMemory& memory) -> Result<std::unique_ptr<machine::InterruptFabric>> {
+  host.make_fabric = [fabric, &features](vm::GuestMemory& memory) -> Result<std::unique_ptr<machine::InterruptFabric>> {
     TRY_ASSIGN(auto vm, cpu::kvm::KvmVm::create(memory));
+    features = vm->offered(features);
     auto made = std::make_unique<KvmFabric>(std::move(vm));
     *fabric = made.get();
     return made;

@@ -21,8 +21,9 @@ class PcOwner final : public Machine {
     machine::Pc& pc;
     vm::VmClock& clock;
     BootFiles files;
-    std::string engine;     ///< its name, for state files
-    std::string save_file;  ///< empty: nothing is ever saved
+    std::string engine;                   ///< its name, for state files
+    const vm::x86::CpuidTable& features;  ///< what its CPUs have
+    std::string save_file;                ///< empty: nothing is ever saved
     Notices notice;
   };
   explicit PcOwner(Setup setup) : setup_(std::move(setup)) {}

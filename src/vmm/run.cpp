@@ -70,7 +70,7 @@ Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config,
 
 Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    TRY(loop.add_signal(signal, [&life] { life.ask_for_power_off(); }));
+    if (!host::signal_is_ignored(signal)) TRY(loop.add_signal(signal, [&life] { life.ask_for_power_off(); }));
   }
   if (config.save_on) TRY(loop.add_signal(config.save_on->signal, [&life] { life.ask_for_save(); }));
   return {};
@@ -114,17 +114,20 @@ Result<int> run(const Config& config) {
   pc_host.cpuid = [&](unsigned cpu) {
     return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = !engine.kvm});
   };
-  engine.kvm ? plug_in_kvm(pc_host) : plug_in_interpreter(pc_host);
+  // Without what depends on the engine alone: a machine may move between them.
+  auto features = cpu::x86::make_cpuid({.software = false});
+  engine.kvm ? plug_in_kvm(pc_host, features) : plug_in_interpreter(pc_host);
   TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
 
   PcOwner owner({.pc = *pc,
                  .clock = clock,
                  .files = std::move(files),
                  .engine = engine_name(engine),
+                 .features = features,
                  .save_file = config.save_on ? config.save_on->file : "",
                  .notice = notice});
   if (saved) {
-    TRY(saved->load_into(*pc, clock));
+    TRY(saved->load_into(*pc, clock, features));
     saved.reset();
   } else {
     TRY(owner.boot());

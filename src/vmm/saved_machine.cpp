@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "vmm/engines.h"
+
 namespace vireo::vmm {
 namespace {
 
@@ -41,9 +44,20 @@ Result<SavedMachine> SavedMachine::open(const std::string& path) {
   return saved;
 }
 
-Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock) {
+Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features) {
   if (snapshot::slots_of(pc.memory()) != contents_.machine.slots) {
     return fail(ErrorKind::Usage, "its memory is laid out in another way than this program's machine has it");
+  }
+  vm::x86::CpuidTable saved;
+  for (const auto& [leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx] : contents_.machine.cpuid) {
+    saved.leaves.push_back({leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx});
+  }
+  // Most guests use few of them; what the engine cannot hold at all, such as a bit of XCR0, it refuses itself.
+  if (const auto missing = missing_features(saved, features); !missing.empty()) {
+    log::warning(
+        "the guest was told of CPU features that are missing here (CPUID {}): what uses them will fail; engine {} "
+        "saved it",
+        missing, contents_.machine.engine);
   }
   auto& states = contents_.states;
   TRY(load_one(clock, states));
@@ -58,14 +72,15 @@ Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock) {
   return {};
 }
 
-Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock) {
-  auto loaded = load_states(pc, clock);
+Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features) {
+  auto loaded = load_states(pc, clock, features);
   contents_ = {};
   if (!loaded) return std::unexpected(name_file(loaded.error()));
   return {};
 }
 
-snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine) {
+snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine,
+                               const vm::x86::CpuidTable& features) {
   snapshot::Contents contents;
   const auto& spec = pc.spec();
   contents.machine = {.program = "vireo",
@@ -77,7 +92,12 @@ snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const 
                       .tsc_khz = clock.tsc_khz(),
                       .cpus = spec.cpus,
                       .memory = spec.memory,
-                      .slots = snapshot::slots_of(pc.memory())};
+                      .slots = snapshot::slots_of(pc.memory()),
+                      .cpuid = {}};
+  for (const auto& leaf : features.leaves) {
+    contents.machine.cpuid.push_back(
+        {leaf.leaf, leaf.subleaf, leaf.subleaf_matters, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx});
+  }
   contents.states.push_back(clock.save());
   for (const auto* model : pc.stateful()) contents.states.push_back(model->save());
   for (const auto& vcpu : pc.vcpus()) contents.cpus.push_back(vcpu->state());

@@ -20,12 +20,13 @@ class SavedMachine {
 
   const snapshot::MachineDescription& description() const { return contents_.machine; }
   /// `pc` was built from the description and never run; `clock` stands still. After an error neither may be used.
-  Result<> load_into(machine::Pc& pc, vm::VmClock& clock);
+  /// `features` is what the CPUs of its engine have.
+  Result<> load_into(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
   /// The open file once more, for the boot files in it.
   host::Fd share_file() const { return file_.duplicate(); }
 
  private:
-  Result<> load_states(machine::Pc& pc, vm::VmClock& clock);
+  Result<> load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
   Error name_file(Error error) const;
 
   std::string path_;
@@ -34,6 +35,7 @@ class SavedMachine {
 };
 
 /// Everything about a stopped machine but its memory.
-snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine);
+snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine,
+                               const vm::x86::CpuidTable& features);
 
 }  // namespace vireo::vmm

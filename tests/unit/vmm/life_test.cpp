@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/log.h"
+#include "cpu/x86/cpuid_model.h"
 #include "fake_vcpu.h"
+#include "vmm/engines.h"
 #include "vmm/registers.h"
 
 namespace vireo::vmm {
@@ -156,6 +158,33 @@ TEST_F(Lifes, ASaveThatFailsLosesNothing) {
   EXPECT_EQ(machine.complete_saves, 1);
   EXPECT_EQ(machine.finishes, 0);
   EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST(Engines, AutoTakesKvmOnlyWithHardwareBehindIt) {
+  const cpu::kvm::Support hardware{.usable = true, .hardware_backed = true, .reason = "VT-x"};
+  const cpu::kvm::Support emulated{.usable = true, .hardware_backed = false, .reason = "no VT-x"};
+  EXPECT_TRUE(choose_engine(Engine::Auto, hardware)->kvm);
+  EXPECT_FALSE(choose_engine(Engine::Auto, emulated)->kvm);
+  EXPECT_EQ(choose_engine(Engine::Auto, emulated)->why, "no VT-x");
+  EXPECT_TRUE(choose_engine(Engine::Kvm, emulated)->kvm);
+  EXPECT_FALSE(choose_engine(Engine::Interpret, hardware)->kvm);
+}
+
+TEST(Engines, KvmWithoutPermissionIsDeniedWhenAskedForAndLeftAloneOtherwise) {
+  const cpu::kvm::Support denied{.reason = "no permission", .kind = ErrorKind::Denied};
+  EXPECT_EQ(choose_engine(Engine::Kvm, denied).error().kind, ErrorKind::Denied);
+  EXPECT_FALSE(choose_engine(Engine::Auto, denied)->kvm);
+}
+
+TEST(Engines, FeaturesThatAGuestMissesAreNamed) {
+  const auto features = cpu::x86::make_cpuid({.software = false});
+  auto fewer = features;
+  for (auto& leaf : fewer.leaves) {
+    if (leaf.leaf == 1) leaf.ecx &= ~u32{1};  // SSE3
+  }
+  EXPECT_EQ(missing_features(features, features), "");
+  EXPECT_EQ(missing_features(fewer, features), "");
+  EXPECT_EQ(missing_features(features, fewer), "1.0.ecx:00000001");
 }
 
 TEST(Registers, NameTheModeAndEveryRegister) {
