@@ -6,9 +6,13 @@ namespace {
 
 class InterpretEngine final : public Engine {
  public:
-  InterpretEngine(TinyMachine& machine, unsigned cpus) {
+  InterpretEngine(TinyMachine& machine, unsigned cpus, const vm::x86::CpuidTable* limit) {
+    for (unsigned id = 0; id < cpus; ++id)
+      cpus_.push_back(std::make_unique<SoftwareCpu>(machine, bus_, id, cpus, limit));
+    connect(machine);
+  }
+  void connect(TinyMachine& machine) override {
     machine.set_msi_sink(&bus_);
-    for (unsigned id = 0; id < cpus; ++id) cpus_.push_back(std::make_unique<SoftwareCpu>(machine, bus_, id, cpus));
     machine.set_pic_changed([this] { cpus_[0]->wake(); });
   }
   Result<> start() {
@@ -28,8 +32,9 @@ class InterpretEngine final : public Engine {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus) {
-  auto engine = std::make_unique<InterpretEngine>(machine, cpus);
+Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus,
+                                                      const vm::x86::CpuidTable* limit) {
+  auto engine = std::make_unique<InterpretEngine>(machine, cpus, limit);
   TRY(engine->start());
   return engine;
 }

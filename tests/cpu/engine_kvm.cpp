@@ -12,8 +12,7 @@ class KvmEngine final : public Engine {
     auto engine = std::make_unique<KvmEngine>();
     TRY_ASSIGN(engine->kvm_, cpu::kvm::KvmVm::create(machine.memory()));
     auto& kvm = *engine->kvm_;
-    machine.set_msi_sink(&kvm);
-    machine.set_pic_changed([&kvm, &machine] { kvm.pic_output(machine.pic_pending()); });
+    engine->connect(machine);
     for (unsigned id = 0; id < cpus; ++id) {
       const vm::VcpuSetup setup{.id = id,
                                 .memory = machine.memory(),
@@ -32,6 +31,10 @@ class KvmEngine final : public Engine {
       engine->vcpus_.push_back(std::move(vcpu));
     }
     return engine;
+  }
+  void connect(TinyMachine& machine) override {
+    machine.set_msi_sink(kvm_.get());
+    machine.set_pic_changed([this, &machine] { kvm_->pic_output(machine.pic_pending()); });
   }
   std::vector<vm::Vcpu*> vcpus() override {
     std::vector<vm::Vcpu*> list;

@@ -16,11 +16,18 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::vector<vm::Vcpu*> vcpus() = 0;
+  /// The machine's interrupts go to this engine from now on.
+  virtual void connect(TinyMachine& machine) = 0;
 };
 
 /// Error NotFound or Denied: this host lacks the engine.
-Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus);
+/// With `limit` the guest is told no features that are not in it.
+Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus,
+                                                      const vm::x86::CpuidTable* limit = nullptr);
 /// Instructions that KVM cannot emulate are executed by an interpreter.
 Result<std::unique_ptr<Engine>> make_kvm_engine(TinyMachine& machine, unsigned cpus);
+
+/// Both in turn.
+Result<std::unique_ptr<Engine>> make_move_engine(TinyMachine& machine, unsigned cpus);
 
 }  // namespace vireo::test

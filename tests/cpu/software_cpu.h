@@ -9,7 +9,8 @@ namespace vireo::test {
 
 class SoftwareCpu {
  public:
-  SoftwareCpu(TinyMachine& machine, irq::ApicBus& bus, unsigned id, unsigned cpus);
+  SoftwareCpu(TinyMachine& machine, irq::ApicBus& bus, unsigned id, unsigned cpus,
+              const vm::x86::CpuidTable* limit = nullptr);
 
   vm::Vcpu& vcpu() { return *vcpu_; }
   /// The 8259's INTR changed. (A sticky kick is what any thread may do.)
