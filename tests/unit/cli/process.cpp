@@ -11,7 +11,9 @@
 #include <utmp.h>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
+#include <iostream>
 
 #include "base/types.h"
 #include "cli/commands.h"
@@ -33,6 +35,8 @@ Process::Process(std::vector<std::string> arguments, bool terminal) {
     EXPECT_EQ(::pipe(out), 0);
   }
   errors_ = host::Fd(::memfd_create("errors", 0));
+  std::cout.flush();
+  std::fflush(nullptr);  // what waits here is not the child's to print
   pid_ = ::fork();
   if (pid_ == 0) {
     if (terminal) {
