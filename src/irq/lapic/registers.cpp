@@ -81,12 +81,13 @@ void Lapic::write_register(unsigned index, u32 value) {
   if (index >= LVT_TIMER && index <= LVT_ERROR) write_lvt(index, value);
 }
 
+/// The page exists in xAPIC mode only; elsewhere nothing may change through it (LDR is read-only in x2APIC mode).
 u32 Lapic::mmio_read(u32 offset) {
-  return offset % 16 != 0 || offset / 16 >= kRegisters ? 0 : read_register(offset / 16);
+  return !mmio_page() || offset % 16 != 0 || offset / 16 >= kRegisters ? 0 : read_register(offset / 16);
 }
 
 void Lapic::mmio_write(u32 offset, u32 value) {
-  if (offset % 16 == 0 && offset / 16 < kRegisters) write_register(offset / 16, value);
+  if (mmio_page() && offset % 16 == 0 && offset / 16 < kRegisters) write_register(offset / 16, value);
 }
 
 // --- Priority

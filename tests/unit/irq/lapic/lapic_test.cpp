@@ -212,6 +212,14 @@ TEST_F(LapicTest, HasItsRegistersAsMsrsInX2apicMode) {
   EXPECT_EQ(rdmsr(second, 0x813), 0U);
 }
 
+TEST_F(LapicTest, HasNoRegisterPageInX2apicMode) {
+  to_x2apic(second);
+  const u64 logical_id = rdmsr(second, 0x80D);
+  second.mmio_write(0xD0, 0x0D000000);
+  EXPECT_EQ(rdmsr(second, 0x80D), logical_id);
+  EXPECT_EQ(second.mmio_read(0xD0), 0U);
+}
+
 TEST_F(LapicTest, KeepsModeAndIdThroughInit) {
   to_x2apic(second);
   second.post({.vector = 0x80});
@@ -274,7 +282,7 @@ TEST_F(LapicTest, MakesHostileStateHarmless) {
   state.timer_remaining_ns = ~u64{0};
   first.set_state(state);
   EXPECT_EQ(rdmsr(first, msr::IA32_APIC_BASE), 0xFFFFFFF100U);
-  EXPECT_EQ(first.mmio_read(0x100), 0xFFFF0000U);
+  EXPECT_EQ(first.state().regs[0x10], 0xFFFF0000U);
   EXPECT_EQ(first.pending_vector(), std::nullopt);
 }
 
