@@ -20,6 +20,7 @@ enum Request : unsigned long {
   SetGsiRouting = _IOC(_IOC_WRITE, KVMIO, 0x6a, 8),
   GetMsrs = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x88, 8),
   SetMsrs = _IOC(_IOC_WRITE, KVMIO, 0x89, 8),
+  SetSignalMask = _IOC(_IOC_WRITE, KVMIO, 0x8b, 4),
   SetCpuid2 = _IOC(_IOC_WRITE, KVMIO, 0x90, 8),
   // kvm_xsave has the array too, but ends at 4096 bytes for every state component we know.
   GetXsave = _IOC(_IOC_READ, KVMIO, 0xa4, 4096),
@@ -27,6 +28,13 @@ enum Request : unsigned long {
 };
 
 constexpr unsigned kXsaveSize = 4096;
+
+/// kvm_signal_mask with the kernel's set of 64 signals behind it.
+struct SignalMask {
+  u32 length = 8;
+  u32 signals[2]{};
+};
+static_assert(sizeof(SignalMask) == 12);
 
 /// `u32 count, u32 zero` and then the entries: kvm_msrs, kvm_cpuid2 and kvm_irq_routing alike.
 template <class Entry>

@@ -173,19 +173,24 @@ kvm_debugregs to_kvm_debug(const SystemRegs& regs) {
 
 void from_kvm(const kvm_lapic_state& page, ApicState& to) {
   for (unsigned i = 0; i < to.regs.size(); ++i) std::memcpy(&to.regs[i], page.regs + i * 16, sizeof(u32));
-  const bool deadline = (to.regs[kLvtTimer] >> 17 & 3) == 2;
-  to.timer_remaining_ns = deadline ? 0 : u64{to.regs[kCurrentCount]} * divisor(to.regs[kDivide]);
+  to.timer_remaining_ns =
+      timer_mode(to) == TimerMode::TscDeadline ? 0 : u64{to.regs[kCurrentCount]} * divisor(to.regs[kDivide]);
 }
 
 kvm_lapic_state to_kvm(const ApicState& apic, unsigned id) {
   kvm_lapic_state page{};
   auto regs = apic.regs;
   regs[kId] = id << 24;  // the kernel's form in both modes, as long as 32-bit ids are not asked for
+  // The kernel starts a one-shot timer whose count has run out once more, and it fires at once: with no initial count
+  // it stays quiet.
+  if (timer_mode(apic) == TimerMode::OneShot && apic.timer_remaining_ns == 0) regs[kInitialCount] = 0;
   const u64 count = (apic.timer_remaining_ns + divisor(regs[kDivide]) - 1) / divisor(regs[kDivide]);
   regs[kCurrentCount] = static_cast<u32>(std::min<u64>(count, regs[kInitialCount]));
   for (unsigned i = 0; i < regs.size(); ++i) std::memcpy(page.regs + i * 16, &regs[i], sizeof(u32));
   return page;
 }
+
+TimerMode timer_mode(const ApicState& apic) { return static_cast<TimerMode>(apic.regs[kLvtTimer] >> 17 & 3); }
 
 void unaccept(ApicState& apic, u8 vector) {
   u8 in_service = 0;

@@ -30,6 +30,10 @@ kvm_debugregs to_kvm_debug(const vm::x86::SystemRegs& regs);
 void from_kvm(const kvm_lapic_state& page, vm::x86::ApicState& to);
 kvm_lapic_state to_kvm(const vm::x86::ApicState& apic, unsigned id);
 
+/// LVT timer bits 18:17 (SDM 3A figure 11-8).
+enum class TimerMode : u8 { OneShot, Periodic, TscDeadline, Reserved };
+TimerMode timer_mode(const vm::x86::ApicState& apic);
+
 /// An interrupt that the kernel had accepted from the APIC, but not yet delivered, goes back: ISR to IRR.
 void unaccept(vm::x86::ApicState& apic, u8 vector);
 /// EOI of the highest vector in service.

@@ -18,7 +18,6 @@
 #include <optional>
 
 #include "base/log.h"
-#include "cpu/kvm/abi.h"
 #include "host/thread.h"
 
 namespace vireo::cpu::kvm {
@@ -68,6 +67,7 @@ vm::Exit KvmVcpu::run() {
   unblock_kick_signal();
   thread_.store(static_cast<pid_t>(::syscall(SYS_gettid)));
   follow_clock();
+  parked_timer_ns_.reset();
   vm::Exit exit;
   for (bool leaving = false;;) {
     set_immediate_exit(0);
@@ -91,6 +91,7 @@ vm::Exit KvmVcpu::run() {
       break;
     }
   }
+  park_timer();
   thread_.store(0);
   return exit;
 }

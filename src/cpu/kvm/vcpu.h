@@ -54,17 +54,24 @@ class KvmVcpu final : public vm::Vcpu {
   Result<> put_lapic(const vm::x86::ApicState& apic);
   Result<> put_events(const vm::x86::CpuState& state, Part part);
   void settle_pv_eoi(vm::x86::CpuState& state);
+  Result<> read_msr(u32 index, u64& value);
+  Result<> write_msr(u32 index, u64 value);
+  Result<> ask(unsigned long request, const void* argument, const char* what);
+  std::vector<u32> readable_msrs();
+
+  // vcpu_time.cpp
+  /// How the guest's TSC is moved: by the kernel's offset, by writing its value, or not at all (it is the host's).
+  enum class TscControl : u8 { Offset, Value, None };
+  TscControl find_tsc_control();
+  bool tsc_offset_works();
+  bool tsc_can_be_written();
+  Result<> start_tsc(u64 tsc);
   Result<> learn_tsc_offset();
   Result<> set_tsc();
   Result<> tsc_offset_attribute(unsigned long request, u64& offset);
-  bool tsc_offset_works();
-  bool tsc_can_be_written();
-  Result<> read_tsc_msr(u64& value);
-  Result<> write_tsc_msr(u64 value);
   void follow_clock();
-  template <class T>
-  Result<> ask(unsigned long request, T* argument, const char* what);
-  std::vector<u32> readable_msrs();
+  void park_timer();
+  void settle_timer();
 
   KvmVm& machine_;
   const unsigned id_;
@@ -78,14 +85,16 @@ class KvmVcpu final : public vm::Vcpu {
   x86::XsaveLayout xsave_layout_;
   u64 xsave_components_ = 0;
   bool has_xcrs_ = false, has_sregs2_ = false;
-  /// How the guest's TSC is moved: by the kernel's offset, by writing its value, or not at all (it is the host's).
-  enum class TscControl : u8 { Offset, Value, None } tsc_ = TscControl::None;
   std::vector<u32> msrs_;  ///< those of the state that this kernel has
 
+  TscControl tsc_ = TscControl::None;
   /// The TSC that the guest sees minus the clock's, and the clock's scale the kernel's offset was made for.
   u64 own_tsc_offset_ = 0;
   static constexpr u64 kNeverSet = ~u64{0};
   vm::TscScale tsc_scale_{.host_base = kNeverSet};
+
+  /// What was left of the APIC's timer when the vCPU came out of run(): the kernel's goes on, guest time does not.
+  std::optional<u64> parked_timer_ns_;
 
   bool unfinished_ = false;  ///< the kernel has yet to complete the access that caused the last exit
   std::atomic<bool> kicked_{false};

@@ -11,13 +11,11 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "cpu/kvm/abi.h"
 #include "cpu/kvm/convert.h"
 #include "cpu/kvm/cpuid.h"
 #include "cpu/kvm/vcpu.h"
-#include "host/tsc.h"
 #include "vm/x86/msr.h"
 
 namespace vireo::cpu::kvm {
@@ -26,8 +24,6 @@ using vm::x86::Activity;
 using vm::x86::CpuState;
 
 namespace {
-
-constexpr u64 kUnscaled = u64{1} << 32;
 
 /// Where the host's XSAVE puts its components: KVM_GET_XSAVE follows it, whatever the guest's CPUID says.
 x86::XsaveLayout host_xsave_layout() {
@@ -44,12 +40,9 @@ struct alignas(64) XsaveImage {
   std::array<u8, abi::kXsaveSize> bytes{};
 };
 
-u64 clock_offset(const vm::TscScale& scale) { return scale.guest_base - scale.host_base; }
-
 }  // namespace
 
-template <class T>
-Result<> KvmVcpu::ask(unsigned long request, T* argument, const char* what) {
+Result<> KvmVcpu::ask(unsigned long request, const void* argument, const char* what) {
   if (::ioctl(fd_.get(), request, argument) != 0) return fail_errno(errno, fmt::format("vCPU {}: {}", id_, what));
   return {};
 }
@@ -63,9 +56,7 @@ Result<> KvmVcpu::prepare(const vm::x86::CpuidTable& cpuid) {
   const auto has = [this](int capability) { return ::ioctl(machine_.vm_.get(), KVM_CHECK_EXTENSION, capability) > 0; };
   has_xcrs_ = has(KVM_CAP_XCRS);
   has_sregs2_ = has(KVM_CAP_SREGS2);
-  tsc_ = has(KVM_CAP_VCPU_ATTRIBUTES) && tsc_offset_works() ? TscControl::Offset
-         : tsc_can_be_written()                             ? TscControl::Value
-                                                            : TscControl::None;
+  tsc_ = find_tsc_control();
 
   xsave_layout_ = host_xsave_layout();
   const auto* xsave = machine_.supported_.find(0xD, 0);
@@ -78,10 +69,9 @@ Result<> KvmVcpu::prepare(const vm::x86::CpuidTable& cpuid) {
 std::vector<u32> KvmVcpu::readable_msrs() {
   CpuState any;
   std::vector<u32> readable;
+  u64 value = 0;
   for (const auto& msr : msrs_of(any)) {
-    abi::Array<kvm_msr_entry> one(1);
-    one[0].index = msr.index;
-    if (::ioctl(fd_.get(), abi::GetMsrs, one.data()) == 1) readable.push_back(msr.index);
+    if (read_msr(msr.index, value)) readable.push_back(msr.index);
   }
   std::ranges::sort(readable);
   return readable;
@@ -143,6 +133,7 @@ Result<CpuState> KvmVcpu::get(Part part) {
   kvm_lapic_state page{};
   TRY(ask(KVM_GET_LAPIC, &page, "KVM_GET_LAPIC"));
   from_kvm(page, state.apic);
+  if (part == Part::All && parked_timer_ns_) state.apic.timer_remaining_ns = *parked_timer_ns_;
   TRY(get_msrs(state));
 
   kvm_vcpu_events events{};
@@ -223,9 +214,7 @@ Result<> KvmVcpu::put(const CpuState& given, Part part) {
   TRY(ask(KVM_SET_DEBUGREGS, &debug, "KVM_SET_DEBUGREGS"));
   if (part == Part::All) {
     TRY(put_lapic(state.apic));
-    own_tsc_offset_ = state.sys.tsc - clock_.tsc();
-    tsc_scale_ = clock_.tsc_scale();
-    TRY(set_tsc());
+    TRY(start_tsc(state.sys.tsc));
   }
   TRY(put_msrs(state, part));
   return put_events(state, part);
@@ -233,6 +222,8 @@ Result<> KvmVcpu::put(const CpuState& given, Part part) {
 
 Result<> KvmVcpu::put_lapic(const vm::x86::ApicState& apic) {
   const kvm_lapic_state page = to_kvm(apic, id_);
+  parked_timer_ns_.reset();
+  if (timer_mode(apic) != TimerMode::TscDeadline) parked_timer_ns_ = apic.timer_remaining_ns;
   return ask(KVM_SET_LAPIC, &page, "KVM does not take the local APIC's registers");
 }
 
@@ -304,95 +295,22 @@ Result<> KvmVcpu::put_events(const CpuState& state, Part part) {
   return ask(KVM_SET_MP_STATE, &activity, "KVM_SET_MP_STATE");
 }
 
-/// The guest may have moved its counter itself (TSC, TSC_ADJUST). At another frequency than the host's that cannot be
-/// told from the counter's own motion, and what was set last counts.
-Result<> KvmVcpu::learn_tsc_offset() {
-  if (tsc_scale_.scale != kUnscaled || tsc_scale_.host_base == kNeverSet) return {};
-  u64 offset = 0;  // None: the guest has the host's counter
-  if (tsc_ == TscControl::Offset) {
-    TRY(tsc_offset_attribute(KVM_GET_DEVICE_ATTR, offset));
-  } else if (tsc_ == TscControl::Value) {
-    TRY(read_tsc_msr(offset));
-    offset -= host::read_tsc();
-  }
-  const u64 own = offset - clock_offset(tsc_scale_);
-  // Two counters are never read at once: a difference below a millisecond is no change.
-  const u64 tolerance = tsc_ == TscControl::Value ? clock_.tsc_khz() : 0;
-  if (own - own_tsc_offset_ + tolerance > 2 * tolerance) own_tsc_offset_ = own;
-  return {};
-}
-
-/// The kernel's offset or its counter, for the clock's scale of now.
-Result<> KvmVcpu::set_tsc() {
-  const u64 offset = clock_offset(tsc_scale_) + own_tsc_offset_;
-  const bool unscaled = tsc_scale_.scale == kUnscaled;
-  if (tsc_ == TscControl::None) return {};
-  if (tsc_ == TscControl::Offset && unscaled) {
-    u64 value = offset;
-    return tsc_offset_attribute(KVM_SET_DEVICE_ATTR, value);
-  }
-  if (!unscaled && ::ioctl(fd_.get(), KVM_SET_TSC_KHZ, static_cast<unsigned long>(clock_.tsc_khz())) != 0) {
-    static log::Once once;
-    if (once.first())
-      log::warning(
-          "the guest was started with a TSC of {} kHz, which this host cannot give it: its clock will run wrong",
-          clock_.tsc_khz());
-  }
-  return write_tsc_msr(unscaled ? host::read_tsc() + offset : clock_.tsc() + own_tsc_offset_);
-}
-
-Result<> KvmVcpu::tsc_offset_attribute(unsigned long request, u64& offset) {
-  kvm_device_attr attribute{
-      .flags = 0, .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = std::bit_cast<u64>(&offset)};
-  return ask(request, &attribute, "KVM_VCPU_TSC_OFFSET");
-}
-
-/// There are kernels that claim to have the attribute, take it and do nothing.
-bool KvmVcpu::tsc_offset_works() {
-  u64 asked = u64{1} << 40, got = 0;
-  return tsc_offset_attribute(KVM_HAS_DEVICE_ATTR, got) && tsc_offset_attribute(KVM_SET_DEVICE_ATTR, asked) &&
-         tsc_offset_attribute(KVM_GET_DEVICE_ATTR, got) && got == asked;
-}
-
-/// And kernels that ignore what is written to the counter: their guests see the host's.
-bool KvmVcpu::tsc_can_be_written() {
-  const u64 wanted = host::read_tsc() + (u64{1} << 40);
-  u64 value = 0;
-  return write_tsc_msr(wanted) && read_tsc_msr(value) && value >= wanted;
-}
-
-Result<> KvmVcpu::read_tsc_msr(u64& value) {
+Result<> KvmVcpu::read_msr(u32 index, u64& value) {
   abi::Array<kvm_msr_entry> one(1);
-  one[0].index = vm::x86::msr::IA32_TSC;
+  one[0].index = index;
   if (::ioctl(fd_.get(), abi::GetMsrs, one.data()) != 1)
-    return fail(ErrorKind::Failed, "vCPU {}: KVM does not tell the TSC", id_);
+    return fail(ErrorKind::Failed, "vCPU {}: KVM does not tell MSR {:#x}", id_, index);
   value = one[0].data;
   return {};
 }
 
-Result<> KvmVcpu::write_tsc_msr(u64 value) {
+Result<> KvmVcpu::write_msr(u32 index, u64 value) {
   abi::Array<kvm_msr_entry> one(1);
-  one[0].index = vm::x86::msr::IA32_TSC;
+  one[0].index = index;
   one[0].data = value;
   if (::ioctl(fd_.get(), abi::SetMsrs, one.data()) != 1)
-    return fail(ErrorKind::Failed, "vCPU {}: KVM does not take the TSC", id_);
+    return fail(ErrorKind::Failed, "vCPU {}: KVM does not take MSR {:#x}", id_, index);
   return {};
-}
-
-/// After the clock was stopped and went on: kvmclock, once a VM, and this vCPU's TSC.
-void KvmVcpu::follow_clock() {
-  machine_.follow(clock_);
-  const auto scale = clock_.tsc_scale();
-  if (scale.host_base == tsc_scale_.host_base && scale.guest_base == tsc_scale_.guest_base &&
-      scale.scale == tsc_scale_.scale)
-    return;
-  auto done = learn_tsc_offset();
-  tsc_scale_ = scale;
-  if (done) done = set_tsc();
-  if (!done) {
-    static log::Once once;
-    if (once.first()) log::error("{}", done.error().message);
-  }
 }
 
 }  // namespace vireo::cpu::kvm

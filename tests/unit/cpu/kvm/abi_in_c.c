@@ -11,6 +11,7 @@ const unsigned long kvm_abi_requests[kRequests] = {
     [kGetMsrs] = KVM_GET_MSRS,
     [kSetMsrs] = KVM_SET_MSRS,
     [kSetCpuid2] = KVM_SET_CPUID2,
+    [kSetSignalMask] = KVM_SET_SIGNAL_MASK,
     [kGetXsave] = KVM_GET_XSAVE,
     [kSetXsave] = KVM_SET_XSAVE,
 };

@@ -12,6 +12,7 @@ enum kvm_abi_request {
   kGetMsrs,
   kSetMsrs,
   kSetCpuid2,
+  kSetSignalMask,
   kGetXsave,
   kSetXsave,
   kRequests

@@ -15,6 +15,7 @@ TEST(KvmAbi, RequestNumbersAreThoseOfTheHeaderInC) {
   EXPECT_EQ(abi::GetMsrs, c(kGetMsrs));
   EXPECT_EQ(abi::SetMsrs, c(kSetMsrs));
   EXPECT_EQ(abi::SetCpuid2, c(kSetCpuid2));
+  EXPECT_EQ(abi::SetSignalMask, c(kSetSignalMask));
   EXPECT_EQ(abi::GetXsave, c(kGetXsave));
   EXPECT_EQ(abi::SetXsave, c(kSetXsave));
   EXPECT_EQ(abi::kXsaveSize, kvm_abi_xsave_size);

@@ -68,6 +68,17 @@ TEST(KvmConvert, TheTimersRestIsItsCountTimesItsDivisor) {
   EXPECT_EQ(back.timer_remaining_ns, 1000u);
 }
 
+TEST(KvmConvert, AOneShotTimerThatHasRunOutStaysQuiet) {
+  ApicState apic = reset_state(true, 0).apic;
+  apic.regs[0x38] = 1000;
+  ApicState back;
+  from_kvm(to_kvm(apic, 0), back);
+  EXPECT_EQ(back.regs[0x38], 0u) << "else the kernel would let it fire again";
+  apic.timer_remaining_ns = 1;
+  from_kvm(to_kvm(apic, 0), back);
+  EXPECT_EQ(back.regs[0x38], 1000u);
+}
+
 TEST(KvmConvert, AnInterruptThatWasNotDeliveredGoesBackToIrr) {
   ApicState apic;
   apic.regs[0x11] = 1u << 5;  // ISR: vector 37

@@ -14,8 +14,6 @@ using test::RunResult;
 using namespace vm::x86;
 using namespace std::chrono_literals;
 
-constexpr auto kNow = 0ms;
-
 TEST(KvmRun, AKickGetsAGuestOutOfAnEndlessLoop) {
   SKIP_WITHOUT_KVM();
   Guest guest({0xEB, 0xFE});  // jmp $

@@ -181,6 +181,45 @@ TEST(KvmState, APendingPvEoiIsSettledBeforeTheKernelTakesOver) {
   EXPECT_EQ(guest.vcpu().state().apic.regs[0x12], 0u) << "the guest has ended the interrupt";
 }
 
+TEST(KvmState, TheApicTimersRestStandsStillOutsideRun) {
+  SKIP_WITHOUT_KVM();
+  Guest guest({0xB0, 0x00, 0xE6, 0xF4, 0xEB, 0xFE});  // mov al, 0; out 0xF4, al; jmp $
+  guest.start();
+  auto state = test::TinyMachine::start_state(0);
+  state.apic.regs[0xF] = 0x1FF;
+  state.apic.regs[0x32] = 0x50;  // one-shot
+  state.apic.regs[0x38] = 0xFFFFFFFF;
+  state.apic.regs[0x3E] = 0xB;
+  state.apic.timer_remaining_ns = 4'000'000'000;
+  guest.set_state(state);
+  ASSERT_EQ(guest.run().end, test::RunResult::End::Exit);
+  const u64 left = guest.vcpu().state().apic.timer_remaining_ns;
+  EXPECT_LT(left, 4'000'000'000u);
+  EXPECT_GT(left, 1'000'000'000u);
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(guest.vcpu().state().apic.timer_remaining_ns, left);
+}
+
+TEST(KvmState, AnExpiredApicTimerIsAnInterruptThatWaits) {
+  SKIP_WITHOUT_KVM();
+  Guest guest({0xEB, 0xFE});  // jmp $, interrupts off
+  guest.start();
+  auto state = test::TinyMachine::start_state(0);
+  state.apic.regs[0xF] = 0x1FF;
+  state.apic.regs[0x32] = 0x50;
+  state.apic.regs[0x38] = 1000;
+  state.apic.regs[0x3E] = 0xB;
+  state.apic.timer_remaining_ns = 1000;
+  guest.set_state(state);
+  auto exit = guest.run_alone();
+  EXPECT_EQ(exit.wait_for(50ms), std::future_status::timeout);
+  guest.vcpu().kick();
+  ASSERT_EQ(exit.wait_for(5s), std::future_status::ready);
+  const auto apic = guest.vcpu().state().apic;
+  EXPECT_EQ(apic.timer_remaining_ns, 0u);
+  EXPECT_EQ(apic.regs[0x22], 1u << 16) << "vector 0x50 in IRR";
+}
+
 TEST(KvmState, TheTscGoesOnFromItsSavedValue) {
   SKIP_WITHOUT_KVM();
   Guest guest({0x0F, 0x31, 0x66, 0xA3, 0x00, 0x05, 0x66, 0x89, 0x16, 0x04,
@@ -202,20 +241,22 @@ TEST(KvmState, TheTscGoesOnFromItsSavedValue) {
 
 TEST(KvmState, TheTscAndKvmclockStandStillWhileTheClockDoes) {
   SKIP_WITHOUT_KVM();
-  // Writes the TSC to [0x500], the system time of kvmclock's page at 0x600 is the kernel's to fill; then stops at port
-  // 0xF4.
+  // kvmclock's page is at 0x600. Whenever port 0xE0 has something: the TSC to [0x500], and the end of a run.
   Guest guest({
       0x66, 0xB9, 0x01, 0x4D, 0x56, 0x4B,  // mov ecx, 0x4B564D01
       0x66, 0xB8, 0x01, 0x06, 0x00, 0x00,  // mov eax, 0x601
       0x66, 0x31, 0xD2, 0x0F, 0x30,        // xor edx, edx; wrmsr
-      0x0F, 0x31, 0x66, 0xA3, 0x00, 0x05,
-      0x66, 0x89, 0x16, 0x04, 0x05,  // again: rdtsc; mov [0x500], eax; mov [0x504], edx
-      0xB0, 0x00, 0xE6, 0xF4,        // mov al, 0; out 0xF4, al
-      0xEB, 0xEF,                    // jmp again
+      0xE4, 0xE0, 0x84, 0xC0, 0x74, 0xFA,  // again: in al, 0xE0; test al, al; jz again
+      0xB0, 0x00, 0xE6, 0xE0,              // mov al, 0; out 0xE0, al
+      0x0F, 0x31, 0x66, 0xA3, 0x00, 0x05,  // rdtsc; mov [0x500], eax
+      0x66, 0x89, 0x16, 0x04, 0x05,        // mov [0x504], edx
+      0xB0, 0x00, 0xE6, 0xF4,              // mov al, 0; out 0xF4, al
+      0xEB, 0xE5,                          // jmp again
   });
   guest.start();
   // kvmclock's page: tsc_timestamp at 8, system_time at 16, multiplier at 24, shift at 28.
   const auto look = [&guest](u64& tsc, u64& ns) {
+    guest.machine().port_write(0xE0, 1, 1);
     EXPECT_EQ(guest.run().end, test::RunResult::End::Exit);
     auto& memory = guest.machine().memory();
     u64 stamp = 0, system = 0;
