@@ -8,15 +8,15 @@ using namespace vm::x86;
 
 namespace {
 
+bool is_good_target(const Cpu& cpu, u64 target) {
+  return cpu.code64() ? x86::is_canonical(target) : target <= cpu.sys.segment[CS].limit;
+}
+
 /// Where a near branch of operand size `size` to `target` goes; #GP(0) before any state changes when it leaves the code
 /// segment or is not canonical.
 u64 checked_target(Cpu& cpu, u64 target, unsigned size) {
   target &= mask_for_size(size);
-  if (cpu.code64()) {
-    if (!x86::is_canonical(target)) cpu.raise(Vector::GP, 0);
-  } else if (target > cpu.sys.segment[CS].limit) {
-    cpu.raise(Vector::GP, 0);
-  }
+  if (!is_good_target(cpu, target)) cpu.raise(Vector::GP, 0);
   return target;
 }
 
@@ -44,8 +44,12 @@ void jump_indirect(Cpu& cpu, const Insn& insn) {
 }
 
 void call_to(Cpu& cpu, const Insn& insn, u64 target) {
-  target = checked_target(cpu, target, insn.op_size);
   u64 sp = cpu.stack_pointer();
+  if (!is_good_target(cpu, target & mask_for_size(insn.op_size))) {  // the stack's faults come first
+    const u64 next = (sp - insn.op_size) & cpu.stack_mask;
+    cpu.probe_write(cpu.linear(SS, next, insn.op_size, Access::Write), insn.op_size, SS);
+  }
+  target = checked_target(cpu, target, insn.op_size);
   cpu.push(sp, insn.op_size, cpu.next_rip);
   cpu.set_stack_pointer(sp);
   cpu.next_rip = target;

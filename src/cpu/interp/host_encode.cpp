@@ -85,11 +85,13 @@ bool has_is4(const DecodedInsn& decoded) {
   return false;
 }
 
+constexpr unsigned kNone = 0xFF;
+
 unsigned first_free(u16 used, std::initializer_list<u8> candidates) {
   for (u8 candidate : candidates) {
     if (!(used & bit(candidate))) return candidate;
   }
-  return 0xFF;
+  return kNone;
 }
 
 u8 rewrite_modrm(const DecodedInsn& decoded, const HostRegs& regs) {
@@ -130,12 +132,15 @@ bool assign_registers(const DecodedInsn& decoded, HostRegs& regs) {
       }
     }
   }
-  // The memory register is one of the low eight without SIB or displacement, so that no REX or VEX bit is needed for
-  // it.
-  regs.memory = static_cast<u8>(first_free(regs.gpr_used, {7, 6, 0, 1, 2}));
-  regs.context = static_cast<u8>(first_free(regs.gpr_used, {11, 10, 9, 8}));
-  if (regs.gpr_used & bit(Gpr::RSP)) regs.rsp_as = static_cast<u8>(first_free(regs.gpr_used, {5, 3}));
-  return regs.memory != 0xFF && regs.context != 0xFF && regs.rsp_as != 0xFF;
+  // Both are among the low eight, so that the instruction's REX and VEX bits for them stay 0.
+  u16 used = regs.gpr_used;
+  if (used & bit(Gpr::RSP)) {
+    regs.rsp_as = static_cast<u8>(first_free(used, {5, 3, 6, 7}));
+    used |= static_cast<u16>(bit(regs.rsp_as & 15));
+  }
+  regs.memory = static_cast<u8>(first_free(used, {7, 6, 0, 1, 2}));
+  regs.context = static_cast<u8>(first_free(used, {11, 10, 9, 8}));
+  return regs.memory != kNone && regs.context != kNone && regs.rsp_as != kNone;
 }
 
 HostBytes rewrite(const DecodedInsn& decoded, const HostRegs& regs) {

@@ -141,6 +141,7 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
   u64 va = 0;
   if (form.memory_size != 0) {
     ea = cpu_.effective_address(insn);
+    if (cpu_.code64() && form.alignment > 1) check_alignment(form, seg, ea);
     va = cpu_.linear(seg, ea, form.memory_size, form.memory_written ? Access::Write : Access::Read);
     if (va & (form.alignment - 1u)) cpu_.raise(Vector::GP, 0);
     if (form.memory_written && cpu_.tlb.write(cpu_.view, va, form.memory_size) == nullptr) {
@@ -157,13 +158,20 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
   if (!done) fault(form, insn);
 
   if (form.flags) cpu_.rflags = (cpu_.rflags & ~rflags::kStatus) | (frame_.flags & rflags::kStatus);
-  if (form.x87) store_x87_image(form, insn, ea);
+  if (form.x87) store_x87_image();
+  if (form.x87_pointers) set_x87_pointers(form, insn, ea);
   if (form.memory_written) {
     // A store that meets an unmasked x87 exception, precision apart, does not happen (SDM 1 8.5).
     constexpr u16 preventing = 0x1F;
     if (form.x87 && (cpu_.fpu.fsw & ~cpu_.fpu.fcw & preventing)) return;
     put(cpu_, va, seg, form.memory_size, frame_.scratch);
   }
+}
+
+/// In 64-bit mode misalignment comes before a non-canonical address, which would be #SS in the stack segment.
+void HostExec::check_alignment(const HostInsn& form, Seg seg, u64 ea) {
+  const u64 va = seg >= FS ? ea + cpu_.sys.segment[seg].base : ea;
+  if (va & (form.alignment - 1u)) cpu_.raise(Vector::GP, 0);
 }
 
 void HostExec::load_x87_image() {
@@ -176,14 +184,17 @@ void HostExec::load_x87_image() {
   }
 }
 
-void HostExec::store_x87_image(const HostInsn& form, const Insn& insn, u64 ea) {
+void HostExec::store_x87_image() {
   FpuState& fpu = cpu_.fpu;
   const u16 fcw = fpu.fcw, fop = fpu.fop, fcs = fpu.fcs, fds = fpu.fds;
   const u64 fip = fpu.fip, fdp = fpu.fdp;
   store<u16>(frame_.x87, fcw);
   x86::load_fxsave_x87(fpu, x86::PointerFormat::Offset64, frame_.x87);
   fpu.fop = fop, fpu.fcs = fcs, fpu.fds = fds, fpu.fip = fip, fpu.fdp = fdp;
-  if (!form.x87_pointers) return;
+}
+
+void HostExec::set_x87_pointers(const HostInsn& form, const Insn& insn, u64 ea) {
+  FpuState& fpu = cpu_.fpu;
   const bool selectors = !no_x87_selectors_;
   fpu.fop = static_cast<u16>(insn.imm);
   fpu.fip = cpu_.rip;
@@ -197,6 +208,7 @@ void HostExec::store_x87_image(const HostInsn& form, const Insn& insn, u64 ea) {
 void HostExec::fault(const HostInsn& form, const Insn& insn) {
   if (last_stub_signal() != SIGFPE) cpu_.undefined(insn);
   if (form.x87 && x87_pending(cpu_.fpu)) cpu_.raise(Vector::MF);
+  if (form.x87) store_x87_image();
   cpu_.raise(cpu_.sys.cr4 & cr4::OSXMMEXCPT ? Vector::XM : Vector::UD);
 }
 

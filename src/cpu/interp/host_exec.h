@@ -80,8 +80,10 @@ class HostExec {
   struct Hash {
     std::size_t operator()(const HostBytes& bytes) const;
   };
+  void check_alignment(const HostInsn& form, Seg seg, u64 ea);
   void load_x87_image();
-  void store_x87_image(const HostInsn& form, const Insn& insn, u64 ea);
+  void store_x87_image();
+  void set_x87_pointers(const HostInsn& form, const Insn& insn, u64 ea);
   [[noreturn]] void fault(const HostInsn& form, const Insn& insn);
 
   Cpu& cpu_;

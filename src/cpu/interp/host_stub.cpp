@@ -107,7 +107,7 @@ class StubWriter {
     put_back();
     leave(0);
     stub.fault.bail_out = executable + emit_.size();
-    if (plan_.x87) emit_.bytes(0xDB, 0xE3);  // FNINIT
+    save_x87();  // a switch to MMX may come before the fault
     leave(1);
     stub.size = emit_.size();
     return stub;
@@ -119,6 +119,7 @@ class StubWriter {
     if (used & bit(RSP)) used |= static_cast<u16>(bit(regs_.rsp_as));
     return used & kCalleeSaved;
   }
+  bool saves_mxcsr() const { return plan_.mxcsr || plan_.x87; }
   unsigned host_number(unsigned guest) const { return guest == RSP ? regs_.rsp_as : guest; }
   i32 in_cpu(const void* member) const {
     return static_cast<i32>(static_cast<const u8*>(member) - reinterpret_cast<const u8*>(&cpu_));
@@ -128,11 +129,9 @@ class StubWriter {
   }
 
   void load() {
-    if (plan_.mxcsr) {
-      emit_.state(3, false, regs_.memory, in_frame(&frame_.mxcsr));
-      emit_.state(2, false, regs_.context, in_cpu(&cpu_.fpu.mxcsr));
-    }
-    if (plan_.x87) emit_.state(1, true, regs_.memory, in_frame(frame_.x87));
+    if (saves_mxcsr()) emit_.state(3, false, regs_.memory, in_frame(&frame_.mxcsr));
+    if (plan_.x87) emit_.state(1, true, regs_.memory, in_frame(frame_.x87));  // loads an MXCSR of its own
+    if (plan_.mxcsr) emit_.state(2, false, regs_.context, in_cpu(&cpu_.fpu.mxcsr));
     for_each(regs_.vector_used, [&](unsigned reg) {
       const i32 at = in_cpu(cpu_.fpu.zmm[reg].data());
       plan_.vex ? emit_.load_ymm(reg, regs_.context, at) : emit_.load_xmm(reg, regs_.context, at);
@@ -163,18 +162,19 @@ class StubWriter {
       emit_.zero_xmm(reg);
       emit_.store_ymm(reg, regs_.context, at + 32);
     });
-    if (plan_.x87) {
-      emit_.state(0, true, regs_.memory, in_frame(frame_.x87));
-      emit_.bytes(0xDB, 0xE3);  // FNINIT
-    }
+    save_x87();
+  }
+
+  void save_x87() {
+    if (!plan_.x87) return;
+    emit_.state(0, true, regs_.memory, in_frame(frame_.x87));
+    emit_.bytes(0xDB, 0xE3);  // FNINIT
   }
 
   /// Gives the host its state back and returns `result`.
   void leave(unsigned result) {
-    if (plan_.mxcsr) {
-      emit_.state(3, false, regs_.context, in_cpu(&cpu_.fpu.mxcsr));
-      emit_.state(2, false, regs_.memory, in_frame(&frame_.mxcsr));
-    }
+    if (plan_.mxcsr) emit_.state(3, false, regs_.context, in_cpu(&cpu_.fpu.mxcsr));
+    if (saves_mxcsr()) emit_.state(2, false, regs_.memory, in_frame(&frame_.mxcsr));
     if (plan_.vex && regs_.vector_used != 0) emit_.bytes(0xC5, 0xF8, 0x77);  // VZEROUPPER
     for (unsigned reg = 16; reg-- > 0;) {
       if (saved() & bit(reg)) emit_.pop(reg);

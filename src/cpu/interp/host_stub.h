@@ -32,7 +32,7 @@ struct Stub {
   const u8* entry = nullptr;
   unsigned size = 0;
 
-  /// False: the instruction faulted; nothing but MXCSR's exception flags has changed.
+  /// False: the instruction faulted; nothing but MXCSR's exception flags and the x87 image has changed.
   bool call() const { return reinterpret_cast<u32 (*)()>(reinterpret_cast<u64>(entry))() == 0; }
 };
 

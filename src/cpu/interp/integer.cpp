@@ -290,8 +290,11 @@ Handler select_exchange(const DecodedInsn& decoded, Insn& insn) {
 template <class Half, class Whole>
 void cmpxchg_wide(Cpu& cpu, const Insn& insn) {
   const Seg seg = seg_of(insn);
-  const u64 va = cpu.linear(seg, cpu.effective_address(insn), sizeof(Whole), Access::Write);
-  if (sizeof(Whole) == 16 && (va & 15) != 0) cpu.raise(Vector::GP, 0);
+  const u64 offset = cpu.effective_address(insn);
+  // Misalignment comes before an address that is not canonical. CMPXCHG16B exists in 64-bit mode only.
+  const u64 base = seg >= FS ? cpu.sys.segment[seg].base : 0;
+  if (sizeof(Whole) == 16 && ((base + offset) & 15) != 0) cpu.raise(Vector::GP, 0);
+  const u64 va = cpu.linear(seg, offset, sizeof(Whole), Access::Write);
   constexpr unsigned kBits = sizeof(Half) * 8;
   const auto pair = [&](RegSlot high, RegSlot low) {
     return (Whole{cpu.reg<Half>(high)} << kBits) | cpu.reg<Half>(low);

@@ -77,8 +77,8 @@ struct Movs {
           const u64 from_offset = address_register(cpu, insn, RSI);
           const u64 to_offset = address_register(cpu, insn, RDI);
           const u64 from = cpu.linear(from_seg, from_offset, sizeof(T), Access::Read);
-          const u64 to = cpu.linear(ES, to_offset, sizeof(T), Access::Write);
           if (count > 1 && !(cpu.rflags & rflags::DF) && cpu.code64()) {
+            const u64 to = to_offset;  // ES has no base here; an address that is not canonical is not in the TLB
             const u64 n =
                 std::min(run_length<T>(insn, count, from, from_offset), run_length<T>(insn, count, to, to_offset));
             const u8* source = n > 1 ? cpu.tlb.read(cpu.view, from, static_cast<unsigned>(n * sizeof(T))) : nullptr;
@@ -93,7 +93,8 @@ struct Movs {
               return n;
             }
           }
-          cpu.write_linear<T>(to, cpu.read_linear<T>(from, from_seg), ES);
+          const T value = cpu.read_linear<T>(from, from_seg);  // faults come in this order
+          cpu.write<T>(ES, to_offset, value);
           advance(cpu, insn, RSI, step<T>(cpu));
           advance(cpu, insn, RDI, step<T>(cpu));
           return 1;

@@ -14,6 +14,14 @@ constexpr unsigned kHeader = x86::kXsaveHeaderOffset;
 
 PointerFormat pointers(const Insn& insn) { return insn.imm == 8 ? PointerFormat::Offset64 : PointerFormat::Selector32; }
 
+/// The legacy region. FOP, FIP and FDP are there for a pending exception only, as on AMD's processors (APM 2 11.4.4).
+void store_legacy(const Cpu& cpu, const Insn& insn, u8* image) {
+  x86::store_fxsave(cpu.fpu, pointers(insn), image);
+  if (x87_pending(cpu.fpu)) return;
+  std::memset(image + 6, 0, 2);
+  std::memset(image + 8, 0, 16);
+}
+
 /// XMM8..15 exist in 64-bit mode only; other modes leave them and their place in the image alone.
 unsigned vector_registers(const Cpu& cpu) { return cpu.code64() ? 16 : 8; }
 
@@ -28,7 +36,7 @@ void run_fxsave(Cpu& cpu, const Insn& insn) {
   const u64 va = aligned_address(cpu, insn, x86::kFxsaveSize, 16, Access::Write);
   const auto seg = static_cast<Seg>(insn.seg);
   u8 image[x86::kFxsaveSize];
-  x86::store_fxsave(cpu.fpu, pointers(insn), image);
+  store_legacy(cpu, insn, image);
   cpu.probe_write(va, x86::kFxsaveSize, seg);
   cpu.write_bytes(va, image, kXmmOffset + 16 * vector_registers(cpu), seg);
 }
@@ -102,7 +110,7 @@ class AreaWriter {
 /// Components to their places; `compacted` is 0 for the standard format.
 void add_components(Cpu& cpu, const Insn& insn, AreaWriter& area, u64 components, bool mxcsr, u64 compacted) {
   u8 legacy[x86::kFxsaveSize];
-  x86::store_fxsave(cpu.fpu, pointers(insn), legacy);
+  store_legacy(cpu, insn, legacy);
   std::memcpy(area.at(0), legacy, x86::kFxsaveWritten);
   if (components & xcr0::X87) {
     area.add(0, kMxcsrOffset);
