@@ -76,7 +76,10 @@ void Builder::note_looseness(ZydisMnemonic mnemonic) {
       break;
     case ZYDIS_MNEMONIC_MASKMOVQ:
       snippet_.any_mmx_on_fault = true;
+      snippet_.any_fault_address = true;
       return;
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
     case ZYDIS_MNEMONIC_CMPSB:
     case ZYDIS_MNEMONIC_CMPSW:
     case ZYDIS_MNEMONIC_CMPSD:
@@ -291,28 +294,25 @@ bool Builder::add(const Form& form) {
   return false;
 }
 
-void Builder::load_integer(unsigned reg, u32 value) {
-  Bytes bytes{static_cast<u8>(0xB8 | reg)};
-  put(bytes, value, 4);
-  append(bytes);
-}
-
-void Builder::load_address(unsigned reg, u64 address) { load_integer(reg, static_cast<u32>(address)); }
-
 void Builder::add_state_exchange() {
   if (snippet_.code.size() > kLongestCode - 60 || closed_) return;
+  closed_ = true;  // what is host-specific in the image must not travel further
   const u64 offset =
       256 + align_down(random_.below(kDataSize - 2048), 64) + (random_.percent(95) ? 0 : random_.below(64));
   const bool wide = snippet_.code64 && random_.percent(70);
-  const auto memory = [&](u8 opcode, unsigned digit) {  // [rbx]
-    Bytes bytes;
-    if (wide) bytes.push_back(0x48);
-    bytes.push_back(0x0F);
-    bytes.push_back(opcode);
-    bytes.push_back(static_cast<u8>(digit << 3 | RBX));
-    append(bytes);
+  snippet_.starts.push_back(static_cast<u8>(snippet_.code.size()));  // one instruction: nobody may jump into it
+  auto& code = snippet_.code;
+  const auto load_integer = [&](unsigned reg, u32 value) {
+    code.push_back(static_cast<u8>(0xB8 | reg));
+    put(code, value, 4);
   };
-  load_address(RBX, kData + offset);
+  const auto memory = [&](u8 opcode, unsigned digit) {  // [rbx]
+    if (wide) code.push_back(0x48);
+    code.push_back(0x0F);
+    code.push_back(opcode);
+    code.push_back(static_cast<u8>(digit << 3 | RBX));
+  };
+  load_integer(RBX, static_cast<u32>(kData + offset));
   load_integer(RDX, 0);
   const auto mask = static_cast<u32>(random_.below(8));
   load_integer(RAX, mask);
@@ -326,7 +326,7 @@ void Builder::add_state_exchange() {
     case 0:
       memory(0xAE, 0);  // FXSAVE, FXRSTOR
       if (random_.percent(50)) {
-        append({0xDB, 0xE3});
+        code.insert(code.end(), {0xDB, 0xE3});  // FNINIT
         memory(0xAE, 1);
       }
       return;
@@ -368,26 +368,26 @@ void Builder::add_state_exchange() {
 void Builder::add_indirect_branch() {
   if (snippet_.code.size() > kLongestCode - 40 || closed_) return;
   const unsigned reg = random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI});
-  const auto instruction = static_cast<unsigned>(snippet_.starts.size()) + 1;
+  const auto instruction = static_cast<unsigned>(snippet_.starts.size());
   targets_.push_back(
       {.instruction = instruction, .at = static_cast<unsigned>(snippet_.code.size()) + 1, .size = 4, .absolute = true});
-  load_integer(reg, 0);  // MOV reg, target: fixed up in finish
+  Bytes bytes{static_cast<u8>(0xB8 | reg), 0, 0, 0, 0};  // MOV reg, target: fixed up in finish
+  const auto then = [&](std::initializer_list<u8> more) { bytes.insert(bytes.end(), more); };
   switch (random_.below(4)) {
     case 0:
-      append({0xFF, static_cast<u8>(0xE0 | reg)});  // JMP reg
+      then({0xFF, static_cast<u8>(0xE0 | reg)});  // JMP reg
       break;
     case 1:
-      append({0xFF, static_cast<u8>(0xD0 | reg)});  // CALL reg
+      then({0xFF, static_cast<u8>(0xD0 | reg)});  // CALL reg
       break;
     case 2:
-      append({static_cast<u8>(0x50 | reg)});  // PUSH reg; RET
-      append({0xC3});
+      then({static_cast<u8>(0x50 | reg), 0xC3});  // PUSH reg; RET
       break;
     default:
-      append({static_cast<u8>(0x50 | reg)});  // PUSH reg; RET imm16
-      append({0xC2, static_cast<u8>(random_.below(128)), 0});
+      then({static_cast<u8>(0x50 | reg), 0xC2, static_cast<u8>(random_.below(128)), 0});  // PUSH reg; RET imm16
       break;
   }
+  append(bytes);  // as one instruction: nobody may jump into it
 }
 
 Snippet Builder::finish() {
@@ -427,7 +427,7 @@ Snippet Builder::finish() {
     random_.float80(value);
     std::memcpy(st.data(), value, 10);
   }
-  for (unsigned i = 0; i < registers; ++i) {
+  for (unsigned i = 0; i < 16; ++i) {
     u8* at = fpu.zmm[i].data();
     random_.vector(at, 32);
     if (!index_vector_[i]) continue;

@@ -39,9 +39,6 @@ class Builder {
   void prepare_registers(const Form& form);
   void note_looseness(ZydisMnemonic mnemonic);
   void append(const Bytes& bytes);
-  void append(std::initializer_list<u8> bytes) { append(Bytes(bytes)); }
-  void load_address(unsigned reg, u64 address);
-  void load_integer(unsigned reg, u32 value);
 
   Random& random_;
   const Forms& forms_;

@@ -17,7 +17,8 @@ namespace {
 constexpr const char* kGpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 constexpr u64 kFlags = rflags::kStatus | rflags::DF;
-constexpr u8 kPageFault = 14;
+constexpr u8 kStackFault = 12, kPageFault = 14;
+constexpr u64 kTaskSize = 0x7FFF'FFFF'F000;  // Linux's, with 4-level paging
 constexpr u16 kErrorSummary = 0x80;
 
 std::string hex(const u8* bytes, unsigned size) {
@@ -75,10 +76,10 @@ void compare_x87(const FpuState& host, const FpuState& guest, Report& report) {
   for (unsigned i = 0; i < 8; ++i) report.bytes(fmt::format("st{}", i), host.st[i].data(), guest.st[i].data(), 10);
 }
 
-void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, bool x87, Report& report) {
+void compare_fpu(const FpuState& host, const FpuState& guest, bool x87, Report& report) {
   if (x87) compare_x87(host, guest, report);
   report.value("mxcsr", host.mxcsr, guest.mxcsr);
-  for (unsigned i = 0; i < vectors; ++i) {
+  for (unsigned i = 0; i < 16; ++i) {
     report.bytes(fmt::format("ymm{}", i), host.zmm[i].data(), guest.zmm[i].data(), 32);
   }
 }
@@ -87,11 +88,15 @@ void compare_fpu(const FpuState& host, const FpuState& guest, unsigned vectors, 
 
 std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& guest, const u8* host_data,
                     const u8* guest_data) {
+  if (host.beyond_guest) return {};
   Report report;
-  report.value("vector", host.vector, guest.vector);
+  const auto at_memory = [](u8 vector) { return vector >= kStackFault && vector <= kPageFault; };
+  if (!(snippet.any_fault_address && at_memory(host.vector) && at_memory(guest.vector))) {
+    report.value("vector", host.vector, guest.vector);
+  }
   if (host.vector == guest.vector) {
     // Linux reports faults at kernel addresses as protection violations, and not where.
-    const bool kernel_address = host.vector == kPageFault && guest.address >= bit(47);
+    const bool kernel_address = host.vector == kPageFault && guest.address >= kTaskSize;
     if (!kernel_address && !snippet.any_fault_address) report.value("error code", host.error, guest.error);
     if (host.vector == kPageFault && !snippet.any_fault_address)
       report.value("fault address", host.address, guest.address);
@@ -101,10 +106,11 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
   report.value("rip", host.state.regs.rip, guest.state.regs.rip);
   const u64 flags = kFlags & ~snippet.any_flags;
   report.value("rflags", host.state.regs.rflags & flags, guest.state.regs.rflags & flags);
-  const bool x87 = !(snippet.any_mmx_on_fault && host.vector == kPageFault);
-  compare_fpu(host.state.fpu, guest.state.fpu, registers, x87, report);
+  compare_fpu(host.state.fpu, guest.state.fpu, !(snippet.any_mmx_on_fault && at_memory(host.vector)), report);
   compare_data(snippet, host_data, guest_data, report);
-  return report.take();
+  std::string lines = report.take();
+  if (!lines.empty()) lines += fmt::format("  host ended by #{} at {:x}\n", host.vector, host.state.regs.rip);
+  return lines;
 }
 
 std::string describe(const Snippet& snippet) {

@@ -347,6 +347,9 @@ void Forms::try_form(const Form& candidate) {
   if (in.meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP && !candidate.memory) return;
   if (!code64_ && candidate.w && (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
     return;
+  // AMD's take LOOPE and LOOPNE from a repeat prefix, if there is one.
+  const bool repeat = !candidate.prefixes.empty() && candidate.prefixes.back() != 0x66;
+  if (repeat && (in.mnemonic == ZYDIS_MNEMONIC_LOOPE || in.mnemonic == ZYDIS_MNEMONIC_LOOPNE)) return;
   if (in.meta.category == ZYDIS_CATEGORY_RDRAND || in.meta.category == ZYDIS_CATEGORY_RDSEED) return;
 
   Form form = candidate;

@@ -15,8 +15,9 @@ using namespace vm::x86;
 namespace {
 
 // Guest-physical layout. Tables and handlers are mapped, for the supervisor only, at kKernel + physical address.
-constexpr u64 kKernel = 0x3000'0000;
-constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000, kKernelTable = 0x5000;
+constexpr u64 kKernel = 0x2AAA'9540'0000;  // far from where wrong addresses lead
+constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000, kKernelTable = 0x5000,
+              kKernelPdpt = 0x6000, kKernelPd = 0x7000;
 constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000,
               kStackTop = 0x15000;
 constexpr u64 kCodePhysical = 0x20000, kDataPhysical = 0x21000;
@@ -114,7 +115,9 @@ void put_pages(vm::GuestMemory& memory) {
   entry(kPml4, kCode, 39, kPdpt | kPresent | kWritable | kUser);
   entry(kPdpt, kCode, 30, kPd | kPresent | kWritable | kUser);
   entry(kPd, kCode, 21, kUserTable | kPresent | kWritable | kUser);
-  entry(kPd, kKernel, 21, kKernelTable | kPresent | kWritable);
+  entry(kPml4, kKernel, 39, kKernelPdpt | kPresent | kWritable);
+  entry(kKernelPdpt, kKernel, 30, kKernelPd | kPresent | kWritable);
+  entry(kKernelPd, kKernel, 21, kKernelTable | kPresent | kWritable);
   entry(kUserTable, kCode, 12, kCodePhysical | kPresent | kUser);
   for (u64 at = 0; at < kDataSize; at += kPageSize) {
     entry(kUserTable, kData + at, 12, (kDataPhysical + at) | kPresent | kWritable | kUser | kNoExecute);

@@ -84,12 +84,16 @@ int run(const Options& options) {
   Random filler(options.seed);
   fill_data(filler, data);
   signal(SIGALRM, on_alarm);
+  sigset_t alarms;
+  sigemptyset(&alarms);
+  sigaddset(&alarms, SIGALRM);
+  sigprocmask(SIG_UNBLOCK, &alarms, nullptr);
 
   u64 mismatches = 0;
   u64 vectors[33] = {};
   const auto start = std::chrono::steady_clock::now();
   for (u64 i = options.first; i < options.first + options.count; ++i) {
-    if (i % 1024 == 0 || i == options.first) alarm(30);
+    if (i % 1024 == 0 || i == options.first) alarm(20);
     running_index = i;
     Random random(options.seed * 0x9E3779B97F4A7C15 + i * 0xD1B54A32D192ED03);
     const Snippet snippet = generator.make(random, options.only, options.longest);

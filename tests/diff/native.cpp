@@ -88,6 +88,7 @@ void leave(ucontext_t& context) {
   const auto image = fpu_image(context);
   out.state.fpu = {};
   cpu::x86::load_xsave(out.state.fpu, current.layout, kComponents, image);
+  out.beyond_guest = load<u32>(image.data() + 24) & ~cpu::x86::kMxcsrMask;
   // Back into the harness, with clean floating-point state.
   std::memcpy(gregs, current.host, sizeof(gregset_t));
   store<u64>(image.data() + 512, load<u64>(image.data() + 512) & ~xcr0::X87);

@@ -31,7 +31,8 @@ struct Outcome {
   State state;
   u8 vector = 0xFF;  ///< 0xFF: the engine gave up
   u32 error = 0;
-  u64 address = 0;  ///< of a page fault
+  u64 address = 0;            ///< of a page fault
+  bool beyond_guest = false;  ///< went on with state that the guest's CPUID does not offer (MXCSR.MM)
 };
 
 struct Snippet {
@@ -50,7 +51,7 @@ struct Snippet {
     u32 offset, size;
   };
   std::vector<Range> ignored;
-  bool any_fault_address = false;  ///< two operands, or many accesses: which one faults first is not architectural
+  bool any_fault_address = false;  ///< two operands, or many accesses: which faults first, and how, is open
   bool any_mmx_on_fault = false;   ///< MASKMOVQ switches to MMX before its store faults, or after
   u64 any_flags = 0;               ///< that the last instruction leaves undefined and 64-bit hosts cannot show
 };
