@@ -12,7 +12,7 @@ namespace vireo::boot::smbios {
 
 struct System {
   std::string manufacturer = "Vireo", product = "Vireo PC", version;
-  u64 memory = 0;                       ///< bytes, as given by the user
+  u64 memory = 0;                            ///< bytes, as given by the user
   std::span<const MemoryRange> ranges = {};  ///< RAM above 1 MiB, where it is mapped
 };
 
