@@ -19,7 +19,7 @@ void install_kick_signal() {
 void kick_thread(pthread_t thread) { ::pthread_kill(thread, kick_signal()); }
 
 bool signal_is_ignored(int signo) {
-  struct sigaction action {};
+  struct sigaction action{};
   return ::sigaction(signo, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 

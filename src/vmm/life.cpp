@@ -20,7 +20,7 @@ void Life::wish(const std::function<void(Wishes&)>& set) {
 }
 
 void Life::request(Request what) {
-  cpus_->hold();
+  if (cpus_ != nullptr) cpus_->hold();
   wish([&](Wishes& wishes) { (what == Request::PowerOff ? wishes.power_off : wishes.reset) = true; });
 }
 
@@ -79,10 +79,14 @@ void Life::serve() {
 
 void Life::crashed(const Wishes::Crash& crash) {
   const bool failed = crash.exit.reason == vm::ExitReason::Failed;
+  constexpr unsigned kReported = 5;  // a guest may crash as often as it likes
+  const bool last = failed || on_crash_ == OnCrash::Stop;
+  if (!last && ++crashes_ > kReported) return reboot();
   log::error("CPU {}: {}\n{}", crash.cpu, failed ? crash.exit.message : "triple fault",
              describe_registers(cpus_->vcpus()[crash.cpu]->state()));
-  if (failed || on_crash_ == OnCrash::Stop) return stop(1);
-  log::warning("rebooting the machine (--on-crash reboot)");
+  if (last) return stop(1);
+  log::warning("rebooting the machine (--on-crash reboot){}",
+               crashes_ == kReported ? "; further crashes are not reported" : "");
   reboot();
 }
 

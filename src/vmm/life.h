@@ -86,6 +86,7 @@ class Life final : public vm::PowerControl {
   State state_ = State::Created;
   int exit_code_ = 0;
   bool button_pressed_ = false;
+  unsigned crashes_ = 0;  ///< followed by a reboot
 
   std::mutex mutex_;
   Wishes wishes_;

@@ -80,6 +80,9 @@ Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
 
 Result<int> run(const Config& config) {
   const Notices notice(config.quiet);
+  if (config.kernel.empty() && !config.initrd.empty()) {
+    return fail(ErrorKind::Usage, "--initrd goes with a kernel; name it with --kernel");
+  }
 
   // Only looking, so far.
   std::optional<SavedMachine> saved;
@@ -99,6 +102,7 @@ Result<int> run(const Config& config) {
     TRY_ASSIGN(spec, spec_of(config, saved->description(), files));
     TRY(machine::check(spec));
   }
+  if (config.save_on) TRY(host::NewFile::create(config.save_on->file));  // it could be written
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
   // The machine, without a guest in it yet.

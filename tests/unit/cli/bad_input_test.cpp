@@ -111,12 +111,18 @@ TEST_F(BadInput, StateFiles) {
   }
   expect({"--restore", state, "--memory", "32M"}, 2, "16 MiB");
   expect({"--restore", state, "--cpus", "2"}, 2, "--cpus");
+  expect({"--restore", state, "--initrd", kernel}, 2, "--initrd");
 }
 
 TEST_F(BadInput, SaveFilesThatCannotBeWritten) {
-  Process vireo(
-      {"run", "--kernel", kernel, "--engine", "interpret", "--save-on", "SIGUSR1", folder / "no/such/folder"});
+  expect({"--kernel", kernel, "--save-on", "SIGUSR1", folder / "no/such/folder"}, 3, "no/such/folder");
+  expect({"--kernel", kernel, "--save-on", "SIGUSR1", "/dev/null"}, 2, "regular file");
+
+  const auto gone = folder / "gone";
+  std::filesystem::create_directory(gone);
+  Process vireo({"run", "--kernel", kernel, "--engine", "interpret", "--save-on", "SIGUSR1", gone + "/state"});
   ASSERT_TRUE(vireo.await("B"));
+  std::filesystem::remove(gone);
   vireo.signal(SIGUSR1);
   vireo.type("+");
   ASSERT_TRUE(vireo.await("B1"));

@@ -133,6 +133,17 @@ TEST_F(Lifes, ATripleFaultRebootsWhenAskedTo) {
   EXPECT_EQ(life.exit_code(), 0);
 }
 
+TEST_F(Lifes, AGuestThatCrashesAllTheTimeIsReportedAFewTimesOnly) {
+  std::vector<Event> events(20, [this] { b.end_with({vm::ExitReason::TripleFault, ""}); });
+  events.push_back([this] { life.pull_plug(); });
+  testing::internal::CaptureStderr();
+  live(events, OnCrash::Reboot);
+  const auto text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(machine.boots, 20);
+  EXPECT_LT(text.size(), 10'000u);
+  EXPECT_NE(text.find("further crashes are not reported"), std::string::npos);
+}
+
 TEST_F(Lifes, AnEngineThatCannotGoOnStopsWhateverWasAskedFor) {
   live({[&] { a.end_with({vm::ExitReason::Failed, "out of memory"}); }}, OnCrash::Reboot);
   EXPECT_EQ(machine.boots, 0);
