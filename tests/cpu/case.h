@@ -15,7 +15,7 @@ struct Case {
   unsigned cpus = 1;
   u64 high_ram = 0;  ///< bytes at 4 GiB
   bool kvm_needs_hardware = false;
-  std::chrono::seconds timeout{30};
+  std::chrono::seconds timeout{60};
   enum class Expect : u8 { Pass, TripleFault } expect = Expect::Pass;
 };
 

@@ -1,8 +1,9 @@
 ; Memory order of x86 (SDM 3A 9.2): a store is not seen before an earlier one; with MFENCE or LOCK between store and load
 ; two CPUs never both miss the other's store.
 ; cpus: 2
+; timeout: 120
 %include "long64.inc"
-%define ROUNDS 2000
+%define ROUNDS 400
 main:
   ; message passing
   start_ap 1, receiver
