@@ -92,6 +92,10 @@ constexpr RunOption kOptions[] = {
     {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
      [](vmm::Config& config, Values values) -> Result<> {
        TRY_ASSIGN(config.memory, parse_size(values[0]));
+       if (*config.memory < kMiB) {
+         return fail(ErrorKind::Usage, "\"{}\" is less than 1 MiB; write M or G behind the number, such as 512M",
+                     values[0]);
+       }
        return {};
      }},
     {"cpus", "N", 1, "number of virtual CPUs (1)",
