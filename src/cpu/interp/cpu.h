@@ -192,6 +192,11 @@ class Cpu {
     attention.store(true, std::memory_order_relaxed);
     block_ended = true;
   }
+  /// RFLAGS.IF became 1: the same, if anything was seen waiting while it was 0.
+  void interrupts_enabled() {
+    if (interrupts_held) recheck_interrupts();
+  }
+  bool interrupts_held = false;  ///< the run loop looked while nothing could be delivered, and has not looked since
   bool block_ended = false;
 
   // --- Translation state
@@ -247,6 +252,7 @@ class Cpu {
   void write_slow(u64 va, const void* from, unsigned size, Seg seg);
   u64 translate(u64 va, Access access, bool user, Seg seg);
   u64 system_walk(u64 va, Access access);
+  u8* system_pointer(u64 va, unsigned size, Access access);
   void code_written(u64 offset, unsigned size);
   void check_alignment(u64 va, unsigned size);
   u64 device_read(u64 gpa, u8 size);

@@ -31,7 +31,7 @@ void sti(Cpu& cpu, const Insn&) {
   if (cpu.rflags & rflags::IF) return;
   cpu.rflags |= rflags::IF;
   cpu.event.interrupt_shadow = true;
-  cpu.recheck_interrupts();
+  cpu.interrupts_enabled();
 }
 
 /// PUSHF and POPF in virtual-8086 mode below IOPL 3: 16 bits, with VIF for IF, or #GP.

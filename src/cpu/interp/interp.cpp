@@ -102,7 +102,7 @@ vm::Exit Interpreter::run() {
     if (cpu_.shutdown) continue;
     if (cpu_.event.activity != Activity::Running) {
       wait();
-    } else if (cpu_.careful || cpu_.event.interrupt_shadow) {
+    } else if (cpu_.careful) {
       run_one();
     } else {
       run_blocks();
@@ -126,17 +126,20 @@ vm::Exit Interpreter::step() {
 void Interpreter::run_blocks() {
   while (!cpu_.attention.load(std::memory_order_relaxed)) {
     const Block* block = block_at_rip();
+    const bool shadow = cpu_.event.interrupt_shadow;
+    cpu_.event.interrupt_shadow = false;
     if (block == nullptr) {
       execute_at_rip();
     } else {
       run_block(*block);
     }
+    if (shadow) cpu_.interrupts_enabled();
     if (cpu_.halt_requested) {
       cpu_.halt_requested = false;
       cpu_.event.activity = Activity::Halted;
       return;
     }
-    if (cpu_.careful || cpu_.event.interrupt_shadow || cpu_.host_exec->wants_flush) return;
+    if (cpu_.careful) return;
   }
 }
 
@@ -247,9 +250,8 @@ bool Interpreter::attend() {
     cpu_.event.pv_unhalt = false;
     cpu_.event.activity = Activity::Running;
   }
-  if (cpu_.event.interrupt_shadow) {  // looked at again after the next instruction
-    return true;
-  }
+  cpu_.interrupts_held = cpu_.event.interrupt_shadow;
+  if (cpu_.interrupts_held) return true;
   if (cpu_.event.nmi_pending && !cpu_.event.nmi_blocked) {
     cpu_.event.nmi_pending = false;
     cpu_.event.nmi_blocked = true;
@@ -263,6 +265,7 @@ bool Interpreter::attend() {
 
 void Interpreter::take_interrupt() {
   cpu_.paravirt.collect_eoi();
+  cpu_.interrupts_held = true;  // until the next look: more than one may wait
   if (!(cpu_.rflags & rflags::IF)) return;
   if (const auto vector = cpu_.apic.pending_vector()) {
     cpu_.apic.accept(*vector);

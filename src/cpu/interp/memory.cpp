@@ -208,8 +208,30 @@ u8* Cpu::rmw_pointer(u64 va, unsigned size, Seg seg) {
   return contiguous ? memory.at(first, size) : nullptr;
 }
 
+/// Host address for an implicit supervisor access, by the TLB view that no user page is in. nullptr: not within one
+/// page of RAM. Raises what the access raises.
+u8* Cpu::system_pointer(u64 va, unsigned size, Access access) {
+  if (!long_mode()) va = static_cast<u32>(va);
+  constexpr auto kView = SoftTlb::Supervisor;
+  if (u8* host = access == Access::Write ? tlb.write(kView, va, size) : tlb.read(kView, va, size)) return host;
+  if ((va & kPageMask) + size > kPageSize) return nullptr;
+  auto context = paging_context(false);
+  context.smap_off = false;
+  const auto t = x86::walk(memory, context, va, access);
+  if (!t.ok) raise_page_fault(va, t.error_code);
+  if (is_apic(t.gpa)) return nullptr;
+  u8* page = memory.at(t.gpa & ~kPageMask, kPageSize);
+  if (page == nullptr) return nullptr;
+  if (!t.user) tlb.enter(kView, va, page, t, true, t.dirty && (t.writable || !(sys.cr0 & cr0::WP)), false);
+  return page + (va & kPageMask);
+}
+
 u64 Cpu::read_system(u64 va, unsigned size) {
   u64 value = 0;
+  if (const u8* host = system_pointer(va, size, Access::Read)) {
+    copy_sized(&value, host, size);
+    return value;
+  }
   by_page(va, size, [&](u64 at, unsigned done, unsigned length) {
     const auto t = system_walk(at, Access::Read);
     u8* out = reinterpret_cast<u8*>(&value) + done;
@@ -227,6 +249,11 @@ u64 Cpu::read_system(u64 va, unsigned size) {
 }
 
 void Cpu::write_system(u64 va, unsigned size, u64 value) {
+  if (u8* host = system_pointer(va, size, Access::Write)) {
+    copy_sized(host, &value, size);
+    written(host, size);
+    return;
+  }
   by_page(va, size, [&](u64 at, unsigned, unsigned) { system_walk(at, Access::Write); });
   by_page(va, size, [&](u64 at, unsigned done, unsigned length) {
     const u64 gpa = system_walk(at, Access::Write);

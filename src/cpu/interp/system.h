@@ -10,7 +10,7 @@ namespace vireo::cpu::interp {
 inline void write_flags(Cpu& cpu, u64 value, u64 mask) {
   const u64 old = cpu.rflags;
   cpu.rflags = (old & ~mask) | (value & mask) | vm::x86::rflags::Fixed1;
-  if (cpu.rflags & ~old & vm::x86::rflags::IF) cpu.recheck_interrupts();
+  if (cpu.rflags & ~old & vm::x86::rflags::IF) cpu.interrupts_enabled();
 }
 
 inline void require_cpl0(Cpu& cpu) {

@@ -17,7 +17,7 @@ namespace {
 using vm::x86::CpuidLeaf;
 using vm::x86::CpuidTable;
 
-constexpr u32 kSignature = 0x00A10F11;  // family 19h, model 11h, stepping 1
+constexpr u32 kSignature = 0x00800F12;  // family 17h, model 1, stepping 2: no CPPC that a kernel would miss in ACPI
 constexpr u32 kLastBasicLeaf = 0xD, kLastExtendedLeaf = 0x80000021, kKvmLeaf = 0x40000000;
 constexpr std::string_view kVendor = "AuthenticAMD", kBrand = "Vireo x86-64-v3 vCPU", kKvmSignature = "KVMKVMKVM";
 constexpr unsigned kLineBytes = 64, kVirtualBits = 48;

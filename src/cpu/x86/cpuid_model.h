@@ -1,5 +1,5 @@
 // The CPU model "Vireo x86-64-v3": what CPUID tells a guest, fixed by this file and cpuid_features.inc so that a
-// machine can move between hosts. An AMD family 19h CPU with the x86-64-v3 instruction set, AES, SHA and PCLMUL, the
+// machine can move between hosts. An AMD family 17h CPU with the x86-64-v3 instruction set, AES, SHA and PCLMUL, the
 // kernel-facing features the engines implement, and KVM's paravirtual interface. Sources: SDM 2A CPUID, APM 3 appendix
 // E, Linux Documentation/virt/kvm/x86/cpuid.rst.
 #pragma once

@@ -7,7 +7,7 @@ constexpr u32 kRealModeData = 0x93;  // present, S, data read/write accessed
 constexpr u32 kRealModeCode = 0x9B;
 constexpr u32 kLdtPresent = 0x82;
 constexpr u32 kBusyTss = 0x8B;
-constexpr u32 kFamilyModelStepping = 0x00A10F11;
+constexpr u32 kFamilyModelStepping = 0x00800F12;
 
 Segment real_mode_segment(u16 selector, u32 attributes) {
   return {.selector = selector, .attributes = attributes, .limit = 0xFFFF, .base = u64{selector} << 4};

@@ -23,7 +23,7 @@ TEST(CpuidModel, IsAnAmdCpuOfFamily19h) {
   const auto table = make_cpuid({});
   const auto* first = table.find(0, 0);
   EXPECT_EQ(text({first->ebx, first->edx, first->ecx}), "AuthenticAMD");
-  EXPECT_EQ(table.find(1, 0)->eax, 0x00A10F11u);
+  EXPECT_EQ(table.find(1, 0)->eax, 0x00800F12u);
   std::string brand;
   for (u32 leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
     const auto* part = table.find(leaf, 0);
