@@ -170,7 +170,7 @@ TEST_P(Run, TheConsoleCanBeAFileOrNothing) {
 
 TEST_P(Run, TheOptionsWorkFromAFileAndTheCommandLineOverridesThem) {
   const auto config = folder / "vm.toml";
-  std::ofstream(config) << "kernel = \"" << kernel << "\"\nmemory = \"1K\"\ncpus = 2\nquiet = true\n";
+  std::ofstream(config) << "kernel = \"" << kernel << "\"\nmemory = \"1M\"\ncpus = 2\nquiet = true\n";
   Process vireo({"run", "--config", config, "--memory", "32M", "--engine", GetParam()});
   vireo.type("p");
   EXPECT_EQ(vireo.end(), 0) << vireo.errors();
