@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/bytes.h"
 #include "fake_host.h"
+#include "machine/pc/firmware.h"
 #include "machine/pc/layout.h"
 
 namespace vireo::machine {
@@ -222,6 +223,16 @@ TEST_F(PcTest, RefusesWhatCannotBe) {
   EXPECT_EQ(error([](Spec& spec) { spec.kernel = "/dev/null"; }).kind, ErrorKind::Usage);
   EXPECT_EQ(error([](Spec& spec) { spec.initrd = "/dev/null"; }).kind, ErrorKind::Usage);
   EXPECT_EQ(error([](Spec& spec) { spec.kernel.clear(); }).kind, ErrorKind::Usage);
+}
+
+TEST(PcFirmware, MemoryTypesAreWriteBackForRamAndUncachedForDevices) {
+  vm::x86::SystemRegs sys;
+  firmware::set_memory_types(sys, 40);
+  EXPECT_EQ(sys.mtrr_def_type, 0xC06u);
+  EXPECT_EQ(sys.mtrr_fixed[0], 0x0606060606060606u);
+  EXPECT_EQ(sys.mtrr_fixed[2], 0u);  // 0xA0000..0xBFFFF
+  EXPECT_EQ(sys.mtrr_variable[0], 0xC0000000u);
+  EXPECT_EQ(sys.mtrr_variable[1], 0xFFC0000800u);
 }
 
 TEST(PcLayout, MemoryGoesAroundTheHoles) {
