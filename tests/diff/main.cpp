@@ -83,7 +83,10 @@ int run(const Options& options) {
   Data data;
   Random filler(options.seed);
   fill_data(filler, data);
-  signal(SIGALRM, on_alarm);
+  struct sigaction action = {};
+  action.sa_handler = on_alarm;
+  action.sa_flags = SA_ONSTACK;  // a snippet's stack is no stack
+  sigaction(SIGALRM, &action, nullptr);
   sigset_t alarms;
   sigemptyset(&alarms);
   sigaddset(&alarms, SIGALRM);

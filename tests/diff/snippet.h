@@ -15,8 +15,8 @@
 
 namespace vireo::diff {
 
-constexpr u64 kCode = 0x2000'0000;
-constexpr u64 kData = 0x2001'0000;
+constexpr u64 kCode = 0x2B5A'3000;  // no number that comes up by itself: a jump there would never end
+constexpr u64 kData = 0x2B5B'0000;
 constexpr u64 kDataSize = 2 * kPageSize;
 constexpr u64 kReadOnly = kData + kDataSize;
 constexpr u64 kDataEnd = kReadOnly + kPageSize;
