@@ -8,16 +8,14 @@ main:
   ; INIT: it stops counting
   apic_write 0x310, 1 << 24
   apic_write 0x300, 0x4500
-  mov ecx, 200000
-.settle:
-  pause
-  loop .settle
+.running:
   mov ebx, [counter]
-  mov ecx, 200000
-.quiet:
+  mov ecx, 100000
+.look:
   pause
-  loop .quiet
-  check_eq ebx, [counter]
+  loop .look
+  cmp ebx, [counter]
+  jne .running
   ; SIPI to another page: 0x2000
   mov esi, real_code
   mov edi, 0x2000
