@@ -102,8 +102,8 @@ vm::Exit Interpreter::run() {
     if (cpu_.shutdown) continue;
     if (cpu_.event.activity != Activity::Running) {
       wait();
-    } else if (cpu_.careful) {
-      run_one();
+    } else if (cpu_.careful || (cpu_.event.interrupt_shadow && cpu_.interrupts_held)) {
+      run_one();  // what waits is delivered after exactly one instruction: STI; NOP; CLI is a window
     } else {
       run_blocks();
     }
@@ -126,14 +126,12 @@ vm::Exit Interpreter::step() {
 void Interpreter::run_blocks() {
   while (!cpu_.attention.load(std::memory_order_relaxed)) {
     const Block* block = block_at_rip();
-    const bool shadow = cpu_.event.interrupt_shadow;
-    cpu_.event.interrupt_shadow = false;
+    cpu_.event.interrupt_shadow = false;  // nothing waits: what comes from now on comes after the shadow
     if (block == nullptr) {
       execute_at_rip();
     } else {
       run_block(*block);
     }
-    if (shadow) cpu_.interrupts_enabled();
     if (cpu_.halt_requested) {
       cpu_.halt_requested = false;
       cpu_.event.activity = Activity::Halted;
