@@ -98,8 +98,9 @@ void plug_in_kvm(machine::PcHost& host, vm::x86::CpuidTable& features) {
   };
   host.make_vcpu = [fabric](vm::VcpuSetup setup) -> Result<std::unique_ptr<vm::Vcpu>> {
     auto& vm = (*fabric)->vm();
-    setup.cpuid = vm.offered(setup.cpuid);
+    // The interpreter can run all of the model, also what this KVM masks from CPUID and the guest sees all the same.
     auto finisher = std::make_shared<Finisher>(setup);
+    setup.cpuid = vm.offered(setup.cpuid);
     return vm.make_vcpu(setup, [finisher](vm::x86::CpuState& state) { return (*finisher)(state); });
   };
 }
