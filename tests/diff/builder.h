@@ -11,7 +11,7 @@ namespace vireo::diff {
 
 class Builder {
  public:
-  Builder(Random& random, const Forms& forms, bool code64);
+  Builder(Random& random, const Forms& forms, Mode mode);
 
   /// Appends an instruction of `form`. False: it could not be built (nothing was appended).
   bool add(const Form& form);
@@ -24,18 +24,40 @@ class Builder {
 
  private:
   using Bytes = std::vector<u8>;
+  static constexpr unsigned kLongestCode = 200;  ///< bytes: offsets in it fit one
   struct Target {
     unsigned instruction;  ///< index
     unsigned at;           ///< offset of the displacement in the code
     unsigned size;
-    bool absolute = false;  ///< a 32-bit immediate that takes the address itself
+    bool absolute = false;  ///< an immediate that takes the offset itself
   };
 
-  u64 data_address(unsigned size, bool aligned);
+  bool code64() const { return snippet_.mode == Mode::Bits64; }
+  unsigned registers() const { return code64() ? 16 : 8; }
+  /// Offset of the next instruction in its code segment.
+  u64 here() const { return snippet_.start - code_base(snippet_.mode) + snippet_.code.size(); }
+  void keep_exchange_comparable(u64 offset);
+
+  /// Offset of an operand in the data segment.
+  u64 data_offset(unsigned size, bool aligned);
   /// The start value of a general register: what it was promised, or `wanted` from now on.
   u64 pin(unsigned reg, u64 wanted);
+  /// What the bytes of one instruction need to know of each other.
+  struct Encoding {
+    unsigned address_size = 8;
+    unsigned reg = 0, rm = 0;
+    u8 rex = 0;
+    unsigned rip_at = 0;  ///< offset of a RIP-relative displacement after the opcode, 0: none
+    Bytes tail;           ///< ModRM and what follows
+  };
+  // builder_encode.cpp
   bool encode(const Form& form, Bytes& out, std::optional<Target>& target);
-  void encode_memory(const Form& form, unsigned reg, bool address32, Bytes& out, u8& rex);
+  void encode_prefixes(const Form& form, Encoding& encoding, Bytes& out);
+  void encode_opcode(const Form& form, u8 rex, Bytes& out);
+  void encode_operands(const Form& form, Encoding& encoding);
+  void encode_memory(const Form& form, Encoding& encoding);
+  void encode_memory16(u64 offset, Encoding& encoding);
+  bool encode_immediate(const Form& form, Encoding& encoding, std::optional<Target>& target);
   void prepare_registers(const Form& form);
   void note_looseness(ZydisMnemonic mnemonic);
   void append(const Bytes& bytes);
@@ -47,7 +69,7 @@ class Builder {
   std::array<bool, 16> index_vector_{};  ///< vector register holds small indices: of 4 or 8 bytes
   std::array<bool, 16> wide_index_{};
   std::vector<Target> targets_;
-  u64 last_address_ = kData;
+  u64 last_offset_ = 0;  ///< of the last memory operand
   bool closed_ = false;  ///< nothing may follow
 };
 

@@ -101,8 +101,13 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
     if (host.vector == kPageFault && !snippet.any_fault_address)
       report.value("fault address", host.address, guest.address);
   }
-  const unsigned registers = snippet.code64 ? 16 : 8;
-  for (unsigned i = 0; i < registers; ++i) report.value(kGpr[i], host.state.regs.gpr[i], guest.state.regs.gpr[i]);
+  const unsigned registers = snippet.mode == Mode::Bits64 ? 16 : 8;
+  for (unsigned i = 0; i < registers; ++i) {
+    // An exception from a 16-bit stack loses the upper half of ESP on the way back (Linux,
+    // arch/x86/kernel/espfix_64.c).
+    const u64 mask = snippet.mode == Mode::Bits16 && i == RSP ? 0xFFFF : ~u64{0};
+    report.value(kGpr[i], host.state.regs.gpr[i] & mask, guest.state.regs.gpr[i] & mask);
+  }
   report.value("rip", host.state.regs.rip, guest.state.regs.rip);
   const u64 flags = kFlags & ~snippet.any_flags;
   report.value("rflags", host.state.regs.rflags & flags, guest.state.regs.rflags & flags);
@@ -114,19 +119,21 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
 }
 
 std::string describe(const Snippet& snippet) {
-  std::string out = snippet.code64 ? "64-bit code\n" : "32-bit code\n";
-  u64 at = 0;
-  while (at < snippet.code.size()) {
+  constexpr ZydisMachineMode modes[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+                                        ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
+  constexpr unsigned widths[] = {64, 32, 16};
+  std::string out = fmt::format("{}-bit code\n", widths[static_cast<u8>(snippet.mode)]);
+  for (u64 at = 0; at < snippet.code.size();) {
     ZydisDisassembledInstruction in;
-    const auto mode = snippet.code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
-    if (!ZYAN_SUCCESS(
-            ZydisDisassembleIntel(mode, kCode + at, snippet.code.data() + at, snippet.code.size() - at, &in))) {
-      out += fmt::format("  {:x}: ?\n", kCode + at);
+    const u64 address = snippet.state.regs.rip + at;
+    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(modes[static_cast<u8>(snippet.mode)], address, snippet.code.data() + at,
+                                            snippet.code.size() - at, &in))) {
+      out += fmt::format("  {:x}: ?\n", address);
       break;
     }
     std::string bytes;
     for (unsigned i = 0; i < in.info.length; ++i) bytes += fmt::format("{:02x} ", snippet.code[at + i]);
-    out += fmt::format("  {:x}: {:<36}{}\n", kCode + at, bytes, in.text);
+    out += fmt::format("  {:x}: {:<36}{}\n", address, bytes, in.text);
     at += in.info.length;
   }
   const auto& state = snippet.state;

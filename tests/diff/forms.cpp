@@ -50,6 +50,8 @@ bool is_incomparable(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_PUSHF:
     case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_PUSHFQ:
+    case ZYDIS_MNEMONIC_UD0:  // with or without ModRM, which shows at a page's end
+    case ZYDIS_MNEMONIC_UD1:
     case ZYDIS_MNEMONIC_XGETBV:
     case ZYDIS_MNEMONIC_FXSAVE:  // the state class makes these itself
     case ZYDIS_MNEMONIC_FXSAVE64:
@@ -98,8 +100,6 @@ bool is_privileged(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_WBINVD:
     case ZYDIS_MNEMONIC_RDMSR:
     case ZYDIS_MNEMONIC_WRMSR:
-    case ZYDIS_MNEMONIC_UD0:
-    case ZYDIS_MNEMONIC_UD1:
     case ZYDIS_MNEMONIC_UD2:
       return true;
     default:
@@ -251,8 +251,9 @@ bool is_general_class(ZydisRegisterClass cls) {
 
 std::string_view name_of(Class of) { return kNames[static_cast<unsigned>(of)]; }
 
-std::vector<u8> sample(const Form& form) {
+std::vector<u8> sample(const Form& form, Mode mode) {
   std::vector<u8> out(form.prefixes);
+  if (mode == Mode::Bits16 && form.memory) out.insert(out.begin(), 0x67);  // 32-bit addressing, for SIB
   if (form.vex) {
     out.insert(out.end(),
                {0xC4, static_cast<u8>(0xE0 | form.map), static_cast<u8>(form.w << 7 | 0x78 | form.l << 2 | form.pp)});
@@ -271,12 +272,15 @@ std::vector<u8> sample(const Form& form) {
   return out;
 }
 
-Forms::Forms(bool code64, const vm::x86::CpuidTable& cpuid) : code64_(code64) {
+Forms::Forms(Mode mode, const vm::x86::CpuidTable& cpuid) : mode_(mode) {
+  const bool code64 = mode == Mode::Bits64;
   const auto sets = cpu::interp::announced_isa_sets(cpuid);
   announced_.resize(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) announced_[i] = sets.test(i);
-  ZydisDecoderInit(&decoder_, code64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                   code64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+  constexpr ZydisMachineMode machine[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+                                          ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
+  constexpr ZydisStackWidth stack[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
+  ZydisDecoderInit(&decoder_, machine[static_cast<u8>(mode)], stack[static_cast<u8>(mode)]);
   for (auto off : {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE}) {
     ZydisDecoderEnableMode(&decoder_, off, ZYAN_FALSE);
   }
@@ -331,7 +335,7 @@ Forms::Forms(bool code64, const vm::x86::CpuidTable& cpuid) : code64_(code64) {
 void Forms::try_form(const Form& candidate) {
   ZydisDecodedInstruction in;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-  const auto bytes = sample(candidate);
+  const auto bytes = sample(candidate, mode_);
   if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &in, operands))) return;
   const bool has_modrm = in.attributes & ZYDIS_ATTRIB_HAS_MODRM;
   if (has_modrm != candidate.modrm) return;
@@ -345,7 +349,8 @@ void Forms::try_form(const Form& candidate) {
   if (names_system_register(operands, in.operand_count_visible)) return;
   // Processors differ: 0F 0D with a register, VEX.W where it says nothing.
   if (in.meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP && !candidate.memory) return;
-  if (!code64_ && candidate.w && (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
+  if (mode_ != Mode::Bits64 && candidate.w &&
+      (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
     return;
   // AMD's take LOOPE and LOOPNE from a repeat prefix, if there is one.
   const bool repeat = !candidate.prefixes.empty() && candidate.prefixes.back() != 0x66;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "snippet.h"
 #include "vm/x86/cpuid.h"
 
 namespace vireo::diff {
@@ -58,7 +59,7 @@ struct Form {
 /// Forms of one mode by class and mnemonic.
 class Forms {
  public:
-  Forms(bool code64, const vm::x86::CpuidTable& cpuid);
+  Forms(Mode mode, const vm::x86::CpuidTable& cpuid);
   using ByMnemonic = std::vector<std::vector<Form>>;
   const ByMnemonic& of(Class which) const { return classes_[static_cast<unsigned>(which)]; }
   std::size_t count() const;
@@ -68,7 +69,7 @@ class Forms {
   void try_form(const Form& form);
   void add(const Form& form);
 
-  bool code64_;
+  const Mode mode_;
   std::vector<bool> announced_;
   ZydisDecoder decoder_;
   std::map<std::vector<int>, bool> seen_;
@@ -77,6 +78,6 @@ class Forms {
 };
 
 /// Bytes of the form with registers 0 and, for memory, [rax + rcx]: what enumeration decodes.
-std::vector<u8> sample(const Form& form);
+std::vector<u8> sample(const Form& form, Mode mode);
 
 }  // namespace vireo::diff

@@ -18,12 +18,13 @@ void fill_data(Random& random, Data& data) {
   }
 }
 
-Generator::Generator(const vm::x86::CpuidTable& cpuid) : forms64_(true, cpuid), forms32_(false, cpuid) {}
+Generator::Generator(const vm::x86::CpuidTable& cpuid)
+    : forms_{{Mode::Bits64, cpuid}, {Mode::Bits32, cpuid}, {Mode::Bits16, cpuid}} {}
 
 Snippet Generator::make(Random& random, std::optional<Class> only, unsigned longest) {
-  const bool code64 = random.percent(80);
-  const Forms& all = forms(code64);
-  Builder builder(random, all, code64);
+  const Mode mode = random.percent(70) ? Mode::Bits64 : random.percent(50) ? Mode::Bits32 : Mode::Bits16;
+  const Forms& all = forms(mode);
+  Builder builder(random, all, mode);
   const u64 length = 1 + (random.percent(50) ? 0 : random.below(longest));
   for (u64 i = 0; i < length; ++i) {
     const Class of = only ? *only : static_cast<Class>(random.below(static_cast<u64>(Class::kCount)));

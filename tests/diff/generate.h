@@ -15,12 +15,12 @@ void fill_data(Random& random, Data& data);
 class Generator {
  public:
   explicit Generator(const vm::x86::CpuidTable& cpuid);
-  /// `only`: every instruction of that class. Most are 64-bit code; the rest is compatibility mode unless `only64`.
+  /// `only`: every instruction of that class. Most are 64-bit code, the rest 32- and 16-bit code of compatibility mode.
   Snippet make(Random& random, std::optional<Class> only, unsigned longest);
-  const Forms& forms(bool code64) const { return code64 ? forms64_ : forms32_; }
+  const Forms& forms(Mode mode) const { return forms_[static_cast<u8>(mode)]; }
 
  private:
-  Forms forms64_, forms32_;
+  const Forms forms_[3];
 };
 
 }  // namespace vireo::diff

@@ -1,12 +1,12 @@
 #include "guest.h"
 
-#include <cpuid.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "base/bytes.h"
 #include "cpu/interp/interp.h"
+#include "cpu/x86/cpuid_model.h"
 
 namespace vireo::diff {
 
@@ -20,11 +20,10 @@ constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000,
               kKernelPdpt = 0x6000, kKernelPd = 0x7000;
 constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000,
               kStackTop = 0x15000;
-constexpr u64 kCodePhysical = 0x20000, kDataPhysical = 0x21000;
+constexpr u64 kCodePhysical = 0x20000, kDataPhysical = kCodePhysical + kCodeSize;
 constexpr u64 kRam = 256 * kKiB;
 
-// Selectors as Linux has them, so that pushes of segment registers agree.
-constexpr u16 kKernelCode = 0x10, kUserCode32 = 0x23, kUserData = 0x2B, kUserCode64 = 0x33, kTssSelector = 0x40;
+constexpr u16 kKernelCode = 0x10, kTssSelector = 0x40;
 
 constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kNoExecute = bit(63);
 
@@ -108,6 +107,26 @@ Segment flat_segment(u16 selector, u32 attributes) {
   return {.selector = selector, .attributes = attributes, .limit = 0xFFFFFFFF, .base = 0};
 }
 
+void set_segments(SystemRegs& sys, Mode mode) {
+  Segment code, data;
+  switch (mode) {
+    case Mode::Bits64:
+      code = flat_segment(kUserCode64, 0xA0FB);
+      data = flat_segment(kUserData, 0xC0F3);
+      break;
+    case Mode::Bits32:
+      code = flat_segment(kUserCode32, 0xC0FB);
+      data = flat_segment(kUserData, 0xC0F3);
+      break;
+    case Mode::Bits16:
+      code = {.selector = kCode16, .attributes = 0xFB, .limit = kCodeSize - 1, .base = kCode};
+      data = {.selector = kData16, .attributes = 0xF3, .limit = sizeof(Data) - 1, .base = kData};
+      break;
+  }
+  sys.segment[CS] = code;
+  for (Seg seg : {ES, SS, DS}) sys.segment[seg] = data;
+}
+
 void put_pages(vm::GuestMemory& memory) {
   const auto entry = [&](u64 table, u64 va, unsigned shift, u64 value) {
     store<u64>(memory.base() + table + 8 * ((va >> shift) & 511), value);
@@ -118,7 +137,9 @@ void put_pages(vm::GuestMemory& memory) {
   entry(kPml4, kKernel, 39, kKernelPdpt | kPresent | kWritable);
   entry(kKernelPdpt, kKernel, 30, kKernelPd | kPresent | kWritable);
   entry(kKernelPd, kKernel, 21, kKernelTable | kPresent | kWritable);
-  entry(kUserTable, kCode, 12, kCodePhysical | kPresent | kUser);
+  for (u64 at = 0; at < kCodeSize; at += kPageSize) {
+    entry(kUserTable, kCode + at, 12, (kCodePhysical + at) | kPresent | kUser);
+  }
   for (u64 at = 0; at < kDataSize; at += kPageSize) {
     entry(kUserTable, kData + at, 12, (kDataPhysical + at) | kPresent | kWritable | kUser | kNoExecute);
   }
@@ -156,42 +177,15 @@ CpuState start_state() {
   sys.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
   sys.gdtr = {.base = kKernel + kGdt, .limit = 0xFFF};
   sys.idtr = {.base = kKernel + kIdt, .limit = 32 * 16 - 1};
-  for (Seg seg : {ES, SS, DS}) sys.segment[seg] = flat_segment(kUserData, 0xC0F3);
   for (Seg seg : {FS, GS}) sys.segment[seg] = {.selector = 0, .attributes = Segment::kUnusable, .limit = 0, .base = 0};
   sys.segment[LDTR] = {.selector = 0, .attributes = Segment::kUnusable | 0x82, .limit = 0, .base = 0};
   sys.segment[TR] = {.selector = kTssSelector, .attributes = 0x8B, .limit = 0x67, .base = kKernel + kTss};
   return state;
 }
 
-/// Host bits of a CPUID register that the guest gets.
-struct Mask {
-  u32 leaf, subleaf;
-  u32 eax, ebx, ecx, edx;
-};
-constexpr Mask kMasks[] = {
-    // FPU CX8 CMOV CLFSH MMX FXSR SSE SSE2; SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE OSXSAVE AVX F16C
-    {1, 0, ~0u, ~0u, 0x3ED83203, 0x07888151},
-    // BMI1 AVX2 BMI2 ADX CLFLUSHOPT CLWB SHA FDP_EXCPTN_ONLY ZERO_FCS_FDS
-    {7, 0, 0, 0x21882168, 0, 0},
-    {0xD, 0, 7, ~0u, ~0u, 0},
-    {0xD, 1, 7, 0, 0, 0},
-    {0xD, 2, ~0u, ~0u, ~0u, ~0u},
-    // LAHF LZCNT SSE4A PREFETCHW
-    {0x8000'0001, 0, 0, 0, 0x161, ~0u},
-};
-
 }  // namespace
 
-CpuidTable guest_cpuid() {
-  CpuidTable table;
-  for (const Mask& mask : kMasks) {
-    CpuidLeaf leaf{.leaf = mask.leaf, .subleaf = mask.subleaf, .subleaf_matters = mask.leaf == 7 || mask.leaf == 0xD};
-    __cpuid_count(mask.leaf, mask.subleaf, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
-    leaf.eax &= mask.eax, leaf.ebx &= mask.ebx, leaf.ecx &= mask.ecx, leaf.edx &= mask.edx;
-    table.leaves.push_back(leaf);
-  }
-  return table;
-}
+CpuidTable guest_cpuid() { return cpu::x86::make_cpuid({}); }
 
 struct Guest::Parts {
   Parts() : memory(make_memory()) {
@@ -222,12 +216,14 @@ u8* Guest::data() { return parts_->memory.base() + kDataPhysical; }
 
 Outcome Guest::run(const Snippet& snippet) {
   Parts& p = *parts_;
-  std::memcpy(p.memory.base() + kCodePhysical, snippet.code.data(), snippet.code.size());
-  p.memory.base()[kCodePhysical + snippet.code.size()] = 0xCC;
-  p.memory.note_write(kCodePhysical, kPageSize);
+  const u64 physical = kCodePhysical + (snippet.start - kCode);
+  const u64 size = std::min<u64>(snippet.code.size(), kCodePhysical + kCodeSize - physical);
+  std::memcpy(p.memory.base() + physical, snippet.code.data(), size);
+  if (physical + size < kCodePhysical + kCodeSize) p.memory.base()[physical + size] = 0xCC;
+  p.memory.note_write(kCodePhysical, kCodeSize);
   p.state.regs = snippet.state.regs;
   p.state.fpu = snippet.state.fpu;
-  p.state.sys.segment[CS] = snippet.code64 ? flat_segment(kUserCode64, 0xA0FB) : flat_segment(kUserCode32, 0xC0FB);
+  set_segments(p.state.sys, snippet.mode);
   p.io.vector = 0xFF;
   Outcome out;
   if (!p.vcpu->set_state(p.state) || p.vcpu->run().reason != vm::ExitReason::Kicked) return out;

@@ -121,9 +121,9 @@ int run(const Options& options) {
     if (mismatches >= options.keep_going) break;
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  fmt::print("seed {}: {} snippets of {} + {} forms, {} mismatches, {:.0f} snippets/s; ended by", options.seed,
-             options.count, generator.forms(true).count(), generator.forms(false).count(), mismatches,
-             static_cast<double>(options.count) / elapsed.count());
+  fmt::print("seed {}: {} snippets of {} + {} + {} forms, {} mismatches, {:.0f} snippets/s; ended by", options.seed,
+             options.count, generator.forms(Mode::Bits64).count(), generator.forms(Mode::Bits32).count(),
+             generator.forms(Mode::Bits16).count(), mismatches, static_cast<double>(options.count) / elapsed.count());
   for (unsigned i = 0; i < 33; ++i) {
     if (vectors[i] != 0) fmt::print(" #{}: {}", i, vectors[i]);
   }

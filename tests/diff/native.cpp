@@ -1,11 +1,14 @@
 #include "native.h"
 
+#include <asm/ldt.h>
 #include <cpuid.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,7 +21,6 @@ using namespace vm::x86;
 
 namespace {
 
-constexpr u16 kUserCode32 = 0x23, kUserCode64 = 0x33;
 constexpr u64 kAlternateStackSize = 64 * kKiB;
 
 /// ucontext's order of the registers, by encoding.
@@ -66,7 +68,10 @@ void enter(ucontext_t& context) {
   for (unsigned i = 0; i < 16; ++i) gregs[kRegisters[i]] = static_cast<greg_t>(snippet.state.regs.gpr[i]);
   gregs[REG_RIP] = static_cast<greg_t>(snippet.state.regs.rip);
   gregs[REG_EFL] = static_cast<greg_t>(snippet.state.regs.rflags);
-  gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~greg_t{0xFFFF}) | (snippet.code64 ? kUserCode64 : kUserCode32);
+  constexpr u16 code[] = {kUserCode64, kUserCode32, kCode16};
+  const u64 stack = snippet.mode == Mode::Bits16 ? kData16 : kUserData;
+  const u64 others = static_cast<u64>(gregs[REG_CSGSFS]) & 0x0000'FFFF'FFFF'0000;  // CS, GS, FS, SS from bit 0 up
+  gregs[REG_CSGSFS] = static_cast<greg_t>(others | code[static_cast<u8>(snippet.mode)] | stack << 48);
   // The software bytes at 464 must survive: they are how the kernel recognises the image.
   u8 software[48];
   const auto image = fpu_image(context);
@@ -109,6 +114,19 @@ void on_signal(int number, siginfo_t*, void* raw_context) {
   signal(number, SIG_DFL);
 }
 
+/// A 16-bit segment of the process's own.
+void add_segment(u16 selector, u64 base, u64 size, bool code) {
+  user_desc segment = {};
+  segment.entry_number = selector >> 3;
+  segment.base_addr = static_cast<unsigned>(base);
+  segment.limit = static_cast<unsigned>(size - 1);
+  segment.contents = code ? 2 : 0;
+  segment.useable = 1;
+  if (syscall(SYS_modify_ldt, 1, &segment, sizeof(segment)) != 0) give_up("cannot make a 16-bit segment");
+}
+
+void load_data_segments(u16 selector) { asm volatile("mov %0, %%ds; mov %0, %%es" : : "r"(u32{selector})); }
+
 u8* map(u64 at, u64 size, int protection, int file, off_t offset) {
   void* wanted = reinterpret_cast<void*>(at);
   const int flags = MAP_SHARED | MAP_POPULATE | (at != 0 ? MAP_FIXED_NOREPLACE : 0);
@@ -122,13 +140,13 @@ u8* map(u64 at, u64 size, int protection, int file, off_t offset) {
 Native::Native() {
   current.layout = host_layout();
   const int file = memfd_create("vireo-diff", MFD_CLOEXEC);
-  if (file < 0 || ftruncate(file, static_cast<off_t>(kPageSize + sizeof(Data))) != 0)
+  if (file < 0 || ftruncate(file, static_cast<off_t>(kCodeSize + sizeof(Data))) != 0)
     give_up("cannot make snippet memory");
-  map(kCode, kPageSize, PROT_READ | PROT_EXEC, file, 0);
-  map(kData, kDataSize, PROT_READ | PROT_WRITE, file, kPageSize);
-  map(kReadOnly, kPageSize, PROT_READ, file, kPageSize + kDataSize);
-  code_ = map(0, kPageSize + sizeof(Data), PROT_READ | PROT_WRITE, file, 0);
-  data_ = code_ + kPageSize;
+  map(kCode, kCodeSize, PROT_READ | PROT_EXEC, file, 0);
+  map(kData, kDataSize, PROT_READ | PROT_WRITE, file, kCodeSize);
+  map(kReadOnly, kPageSize, PROT_READ, file, kCodeSize + kDataSize);
+  code_ = map(0, kCodeSize + sizeof(Data), PROT_READ | PROT_WRITE, file, 0);
+  data_ = code_ + kCodeSize;
   close(file);
 
   void* stack = mmap(nullptr, kAlternateStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -139,14 +157,18 @@ Native::Native() {
   action.sa_sigaction = on_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   for (int number : {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaction(number, &action, nullptr);
-  // 64-bit processes start with null data selectors, which 32-bit code cannot use.
-  asm volatile("mov %0, %%ds; mov %0, %%es" : : "r"(0x2B));
+  add_segment(kCode16, kCode, kCodeSize, true);
+  add_segment(kData16, kData, sizeof(Data), false);
+  load_data_segments(kUserData);  // 64-bit processes start with null selectors, which 32-bit code cannot use
 }
 
 Outcome Native::run(const Snippet& snippet) {
   Outcome outcome;
-  std::memcpy(code_, snippet.code.data(), snippet.code.size());
-  code_[snippet.code.size()] = 0xCC;
+  const u64 offset = snippet.start - kCode;
+  const u64 size = std::min<u64>(snippet.code.size(), kCodeSize - offset);
+  std::memcpy(code_ + offset, snippet.code.data(), size);
+  if (offset + size < kCodeSize) code_[offset + size] = 0xCC;
+  if (snippet.mode == Mode::Bits16) load_data_segments(kData16);
   current.snippet = &snippet;
   current.outcome = &outcome;
   current.phase = Phase::Entering;
@@ -155,6 +177,7 @@ Outcome Native::run(const Snippet& snippet) {
                :
                : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
                  "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  if (snippet.mode == Mode::Bits16) load_data_segments(kUserData);
   return outcome;
 }
 

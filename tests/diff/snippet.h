@@ -1,10 +1,11 @@
 // One test: a few instructions, the state they start from, and what came of them on an engine.
 //
 // User-visible address space, the same on the host and in the guest (all below 4 GiB, for 32-bit code and addresses):
-//   kCode         one page, read and execute: the snippet, followed by INT3
+//   kCode         two pages, read and execute: the snippet, followed by INT3
 //   kData         two pages, read and write
 //   kReadOnly     one page, read
-// Everything around these is unmapped.
+// Everything around these is unmapped. 64- and 32-bit code has flat segments. 16-bit code has one at kCode for CS, and
+// one that covers the data pages for DS, ES and SS.
 #pragma once
 
 #include <array>
@@ -16,10 +17,16 @@
 namespace vireo::diff {
 
 constexpr u64 kCode = 0x2B5A'3000;  // no number that comes up by itself: a jump there would never end
+constexpr u64 kCodeSize = 2 * kPageSize;
 constexpr u64 kData = 0x2B5B'0000;
 constexpr u64 kDataSize = 2 * kPageSize;
 constexpr u64 kReadOnly = kData + kDataSize;
 constexpr u64 kDataEnd = kReadOnly + kPageSize;
+
+enum class Mode : u8 { Bits64, Bits32, Bits16 };
+
+// Selectors as Linux has them, and two in the local descriptor table for 16-bit code.
+constexpr u16 kUserCode32 = 0x23, kUserData = 0x2B, kUserCode64 = 0x33, kCode16 = 0x07, kData16 = 0x0F;
 
 struct State {
   vm::x86::GeneralRegs regs;
@@ -36,7 +43,8 @@ struct Outcome {
 };
 
 struct Snippet {
-  bool code64 = true;
+  Mode mode = Mode::Bits64;
+  u64 start = kCode;  ///< linear address
   std::vector<u8> code;
   std::vector<u8> starts;  ///< offsets of the instructions
   State state;
@@ -55,6 +63,10 @@ struct Snippet {
   bool any_mmx_on_fault = false;   ///< MASKMOVQ switches to MMX before its store faults, or after
   u64 any_flags = 0;               ///< that the last instruction leaves undefined and 64-bit hosts cannot show
 };
+
+/// What is subtracted from a linear address for an offset in the segment.
+constexpr u64 code_base(Mode mode) { return mode == Mode::Bits16 ? kCode : 0; }
+constexpr u64 data_base(Mode mode) { return mode == Mode::Bits16 ? kData : 0; }
 
 using Data = std::array<u8, kDataEnd - kData>;
 

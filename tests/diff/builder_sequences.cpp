@@ -1,0 +1,111 @@
+// Sequences that single random instructions would hardly ever form.
+#include "base/bits.h"
+#include "builder.h"
+
+namespace vireo::diff {
+
+using namespace vm::x86;
+
+/// What is the host's own affair in a save area at `offset` of the data pages.
+void Builder::keep_exchange_comparable(u64 offset) {
+  const auto at = [offset](unsigned byte) { return static_cast<u32>(offset + byte); };
+  // Pointers that are not canonical are cut somewhere.
+  snippet_.patches.push_back({at(14), {0, 0}});
+  snippet_.patches.push_back({at(22), {0, 0}});
+  snippet_.any_fault_address = true;
+  snippet_.ignored.push_back({at(28), 4});  // MXCSR_MASK says what the host has
+  snippet_.patches.push_back({at(24), {0x80, static_cast<u8>(random_.next()), 0, 0}});
+}
+
+void Builder::add_state_exchange() {
+  if (snippet_.code.size() > kLongestCode - 60 || closed_) return;
+  closed_ = true;  // what is host-specific in the image must not travel further
+  const u64 offset =
+      256 + align_down(random_.below(kDataSize - 2048), 64) + (random_.percent(95) ? 0 : random_.below(64));
+  keep_exchange_comparable(offset);
+  const bool wide = code64() && random_.percent(70);
+  snippet_.starts.push_back(static_cast<u8>(snippet_.code.size()));  // one instruction: nobody may jump into it
+  auto& code = snippet_.code;
+  const auto load_integer = [&](unsigned reg, u64 value) {
+    if (snippet_.mode == Mode::Bits16) code.push_back(0x66);
+    code.push_back(static_cast<u8>(0xB8 | reg));
+    for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<u8>(value >> (8 * i)));
+  };
+  const auto memory = [&](u8 opcode, unsigned digit) {  // [rbx] or [bx]
+    if (wide) code.push_back(0x48);
+    code.push_back(0x0F);
+    code.push_back(opcode);
+    code.push_back(static_cast<u8>(digit << 3 | (snippet_.mode == Mode::Bits16 ? 7u : 3u)));
+  };
+  load_integer(RBX, kData + offset - data_base(snippet_.mode));
+  load_integer(RDX, 0);
+  load_integer(RAX, random_.below(8));
+  switch (random_.below(5)) {
+    case 0:
+      memory(0xAE, 0);  // FXSAVE, FNINIT, FXRSTOR
+      if (random_.percent(50)) {
+        code.insert(code.end(), {0xDB, 0xE3});
+        memory(0xAE, 1);
+      }
+      return;
+    case 1:
+      memory(0xAE, 1);  // FXRSTOR of random data
+      return;
+    default:
+      break;
+  }
+  // A header that is not all garbage: XRSTOR checks it and XSAVE merges into it.
+  Bytes header(64);
+  header[0] = static_cast<u8>(random_.below(8));
+  if (random_.percent(5)) header[1 + random_.below(23)] = 1;
+  if (random_.percent(3)) header[0] |= 8;
+  snippet_.patches.push_back({static_cast<u32>(offset + 512), header});
+  const u64 kind = random_.below(4);
+  if (kind == 0) {
+    memory(0xAE, 5);  // XRSTOR
+    return;
+  }
+  // XINUSE may be more than what differs from the initial values: XSTATE_BV after a save is the host's own affair.
+  snippet_.ignored.push_back({static_cast<u32>(offset + 512), 1});
+  if (kind == 1) {
+    memory(0xAE, 4);  // XSAVE
+  } else if (kind == 2) {
+    memory(0xC7, 4);  // XSAVEC
+  } else {
+    memory(0xAE, 6);  // XSAVEOPT
+  }
+  if (random_.percent(60)) {
+    load_integer(RAX, random_.below(8));
+    memory(0xAE, 5);
+  }
+}
+
+void Builder::add_indirect_branch() {
+  if (snippet_.code.size() > kLongestCode - 40 || closed_) return;
+  const unsigned reg = random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI});
+  const unsigned size = snippet_.mode == Mode::Bits16 ? 2 : 4;
+  targets_.push_back({.instruction = static_cast<unsigned>(snippet_.starts.size()),
+                      .at = static_cast<unsigned>(snippet_.code.size()) + 1,
+                      .size = size,
+                      .absolute = true});
+  Bytes bytes{static_cast<u8>(0xB8 | reg)};  // MOV reg, target: fixed up in finish
+  bytes.resize(1 + size);
+  const auto then = [&](std::initializer_list<u8> more) { bytes.insert(bytes.end(), more); };
+  switch (random_.below(4)) {
+    case 0:
+      then({0xFF, static_cast<u8>(0xE0 | reg)});  // JMP reg
+      break;
+    case 1:
+      then({0xFF, static_cast<u8>(0xD0 | reg)});  // CALL reg
+      break;
+    case 2:
+      then({static_cast<u8>(0x50 | reg), 0xC3});  // PUSH reg; RET
+      break;
+    default:
+      then({static_cast<u8>(0x50 | reg), 0xC2, static_cast<u8>(random_.below(128)), 0});  // PUSH reg; RET imm16
+      break;
+  }
+  append(bytes);  // as one instruction: nobody may jump into it
+}
+
+}  // namespace vireo::diff
