@@ -87,6 +87,11 @@ void check_needs(Cpu& cpu, u8 need) {
   if ((need & needs::NoPendingX87) && x87_pending(cpu.fpu) && (cpu.sys.cr0 & cr0::NE)) cpu.raise(Vector::MF);
 }
 
+void check_alignment(Cpu& cpu, Seg seg, u64 offset, unsigned alignment) {
+  const u64 base = cpu.code64() && seg < FS ? 0 : cpu.sys.segment[seg].base;
+  if ((base + offset) & (alignment - 1)) cpu.raise(Vector::GP, 0);
+}
+
 HostExec::HostExec(Cpu& cpu)
     : cpu_(cpu), announced_(announced_isa_sets(cpu.cpuid)), xsave_layout_(x86::XsaveLayout::from(cpu.cpuid)) {
   const auto* leaf = cpu.cpuid.find(7, 0);
@@ -141,9 +146,8 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
   u64 va = 0;
   if (form.memory_size != 0) {
     ea = cpu_.effective_address(insn);
-    if (cpu_.code64() && form.alignment > 1) check_alignment(form, seg, ea);
+    if (form.alignment > 1) check_alignment(cpu_, seg, ea, form.alignment);
     va = cpu_.linear(seg, ea, form.memory_size, form.memory_written ? Access::Write : Access::Read);
-    if (va & (form.alignment - 1u)) cpu_.raise(Vector::GP, 0);
     if (form.memory_written && cpu_.tlb.write(cpu_.view, va, form.memory_size) == nullptr) {
       cpu_.probe_write(va, form.memory_size, seg);
     }
@@ -166,12 +170,6 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
     if (form.x87 && (cpu_.fpu.fsw & ~cpu_.fpu.fcw & preventing)) return;
     put(cpu_, va, seg, form.memory_size, frame_.scratch);
   }
-}
-
-/// In 64-bit mode misalignment comes before a non-canonical address, which would be #SS in the stack segment.
-void HostExec::check_alignment(const HostInsn& form, Seg seg, u64 ea) {
-  const u64 va = seg >= FS ? ea + cpu_.sys.segment[seg].base : ea;
-  if (va & (form.alignment - 1u)) cpu_.raise(Vector::GP, 0);
 }
 
 void HostExec::load_x87_image() {

@@ -40,6 +40,10 @@ constexpr u8 NoPendingX87 = 32;  ///< an unmasked x87 exception is reported firs
 /// Raises what is missing of `need` (a set of needs::) as #UD, #NM or #MF.
 void check_needs(Cpu& cpu, u8 need);
 
+/// #GP(0) for a misaligned vector operand. It comes before the segment's own checks, which would be #SS in the stack
+/// segment.
+void check_alignment(Cpu& cpu, Seg seg, u64 offset, unsigned alignment);
+
 /// True when FSW has an exception that FCW does not mask.
 inline bool x87_pending(const vm::x86::FpuState& fpu) { return fpu.fsw & ~fpu.fcw & 0x3F; }
 
@@ -80,7 +84,6 @@ class HostExec {
   struct Hash {
     std::size_t operator()(const HostBytes& bytes) const;
   };
-  void check_alignment(const HostInsn& form, Seg seg, u64 ea);
   void load_x87_image();
   void store_x87_image();
   void set_x87_pointers(const HostInsn& form, const Insn& insn, u64 ea);

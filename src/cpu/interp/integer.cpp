@@ -478,7 +478,8 @@ Handler select_integer(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
       return Unary<OpNot>::select(decoded, insn);
     case ZYDIS_MNEMONIC_MOV:
       return select_mov(cpu, decoded, insn);
-    case ZYDIS_MNEMONIC_MOVNTI:
+    case ZYDIS_MNEMONIC_MOVNTI:  // 32 bits without REX.W, in 16-bit code too
+      insn.op_size = static_cast<u8>(decoded.operands[0].size / 8);
       return select_mov(cpu, decoded, insn);
     case ZYDIS_MNEMONIC_MOVZX:
     case ZYDIS_MNEMONIC_MOVSX:

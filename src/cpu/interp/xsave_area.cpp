@@ -26,9 +26,10 @@ void store_legacy(const Cpu& cpu, const Insn& insn, u8* image) {
 unsigned vector_registers(const Cpu& cpu) { return cpu.code64() ? 16 : 8; }
 
 u64 aligned_address(Cpu& cpu, const Insn& insn, unsigned size, unsigned alignment, Access access) {
-  const u64 va = cpu.linear(static_cast<Seg>(insn.seg), cpu.effective_address(insn), size, access);
-  if (va & (alignment - 1)) cpu.raise(Vector::GP, 0);
-  return va;
+  const auto seg = static_cast<Seg>(insn.seg);
+  const u64 offset = cpu.effective_address(insn);
+  check_alignment(cpu, seg, offset, alignment);
+  return cpu.linear(seg, offset, size, access);
 }
 
 void run_fxsave(Cpu& cpu, const Insn& insn) {
