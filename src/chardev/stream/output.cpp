@@ -43,7 +43,11 @@ StreamOutput::StreamOutput(host::Loop& loop, host::Fd fd, std::function<void()> 
   timer_ = loop.make_timer([this] { serve(); });
 }
 
-StreamOutput::~StreamOutput() { flush(); }
+StreamOutput::~StreamOutput() {
+  flush();
+  const std::lock_guard lock(io_mutex_);
+  closing_ = true;
+}
 
 void StreamOutput::set_ready(std::function<void()> ready) {
   const std::lock_guard lock(ready_mutex_);
@@ -114,6 +118,7 @@ bool StreamOutput::write_some() {
 void StreamOutput::serve() {
   {
     const std::lock_guard lock(io_mutex_);
+    if (closing_) return;
     const bool done = write_some();
     if (watcher_ && !watcher_->set_events(done ? 0 : u32{EPOLLOUT})) timer_->arm(host::Loop::now_ns() + 10 * kBatchNs);
   }

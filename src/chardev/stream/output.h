@@ -43,6 +43,7 @@ class StreamOutput {
   std::mutex io_mutex_;      ///< who writes to the descriptor; taken before mutex_
   std::vector<u8> writing_;  ///< under io_mutex_
   std::size_t written_ = 0;  ///< of writing_
+  bool closing_ = false;     ///< watcher and timer are being destroyed, and serve() keeps off them
 
   std::mutex mutex_;
   std::condition_variable space_;
