@@ -77,12 +77,21 @@ void Builder::note_looseness(ZydisMnemonic mnemonic) {
       snippet_.any_mmx_on_fault = true;
       snippet_.any_fault_address = true;
       return;
+    case ZYDIS_MNEMONIC_POPA:
+    case ZYDIS_MNEMONIC_POPAD:
+      snippet_.any_register_on_fault = true;
+      return;
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR:  // of what the guest may not have: see Outcome::beyond_guest
+      closed_ = true;
+      return;
     case ZYDIS_MNEMONIC_MASKMOVDQU:
     case ZYDIS_MNEMONIC_VMASKMOVDQU:
     case ZYDIS_MNEMONIC_CMPSB:
     case ZYDIS_MNEMONIC_CMPSW:
     case ZYDIS_MNEMONIC_CMPSD:
     case ZYDIS_MNEMONIC_CMPSQ:
+    case ZYDIS_MNEMONIC_FBSTP:
     case ZYDIS_MNEMONIC_FNSAVE:
     case ZYDIS_MNEMONIC_FNSTENV:
     case ZYDIS_MNEMONIC_FLDENV:

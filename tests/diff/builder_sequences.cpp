@@ -13,6 +13,7 @@ void Builder::keep_exchange_comparable(u64 offset) {
   snippet_.patches.push_back({at(14), {0, 0}});
   snippet_.patches.push_back({at(22), {0, 0}});
   snippet_.any_fault_address = true;
+  snippet_.save_area = static_cast<u32>(offset);
   snippet_.ignored.push_back({at(28), 4});  // MXCSR_MASK says what the host has
   snippet_.patches.push_back({at(24), {0x80, static_cast<u8>(random_.next()), 0, 0}});
 }

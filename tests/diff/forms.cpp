@@ -352,6 +352,9 @@ void Forms::try_form(const Form& candidate) {
   if (mode_ != Mode::Bits64 && candidate.w &&
       (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
     return;
+  // Random 16-bit targets hit the snippet itself now and then, and may not come back.
+  const bool indirect = (in.mnemonic == ZYDIS_MNEMONIC_JMP || in.mnemonic == ZYDIS_MNEMONIC_CALL) && candidate.modrm;
+  if (indirect && mode_ == Mode::Bits16) return;
   // AMD's take LOOPE and LOOPNE from a repeat prefix, if there is one.
   const bool repeat = !candidate.prefixes.empty() && candidate.prefixes.back() != 0x66;
   if (repeat && (in.mnemonic == ZYDIS_MNEMONIC_LOOPE || in.mnemonic == ZYDIS_MNEMONIC_LOOPNE)) return;

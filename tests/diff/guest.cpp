@@ -191,6 +191,7 @@ struct Guest::Parts {
   Parts() : memory(make_memory()) {
     put_pages(memory);
     put_tables(memory);
+    std::memset(memory.base() + kCodePhysical, kInt3, kCodeSize);
     vcpu = cpu::interp::make_interpreter({.id = 0,
                                           .memory = memory,
                                           .io = io,
@@ -219,14 +220,15 @@ Outcome Guest::run(const Snippet& snippet) {
   const u64 physical = kCodePhysical + (snippet.start - kCode);
   const u64 size = std::min<u64>(snippet.code.size(), kCodePhysical + kCodeSize - physical);
   std::memcpy(p.memory.base() + physical, snippet.code.data(), size);
-  if (physical + size < kCodePhysical + kCodeSize) p.memory.base()[physical + size] = 0xCC;
   p.memory.note_write(kCodePhysical, kCodeSize);
   p.state.regs = snippet.state.regs;
   p.state.fpu = snippet.state.fpu;
   set_segments(p.state.sys, snippet.mode);
   p.io.vector = 0xFF;
   Outcome out;
-  if (!p.vcpu->set_state(p.state) || p.vcpu->run().reason != vm::ExitReason::Kicked) return out;
+  const bool ran = p.vcpu->set_state(p.state) && p.vcpu->run().reason == vm::ExitReason::Kicked;
+  std::memset(p.memory.base() + physical, kInt3, size);
+  if (!ran) return out;
 
   const CpuState end = p.vcpu->state();
   out.vector = p.io.vector;

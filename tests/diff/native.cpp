@@ -147,6 +147,7 @@ Native::Native() {
   map(kReadOnly, kPageSize, PROT_READ, file, kCodeSize + kDataSize);
   code_ = map(0, kCodeSize + sizeof(Data), PROT_READ | PROT_WRITE, file, 0);
   data_ = code_ + kCodeSize;
+  std::memset(code_, kInt3, kCodeSize);
   close(file);
 
   void* stack = mmap(nullptr, kAlternateStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -167,7 +168,6 @@ Outcome Native::run(const Snippet& snippet) {
   const u64 offset = snippet.start - kCode;
   const u64 size = std::min<u64>(snippet.code.size(), kCodeSize - offset);
   std::memcpy(code_ + offset, snippet.code.data(), size);
-  if (offset + size < kCodeSize) code_[offset + size] = 0xCC;
   if (snippet.mode == Mode::Bits16) load_data_segments(kData16);
   current.snippet = &snippet;
   current.outcome = &outcome;
@@ -178,6 +178,7 @@ Outcome Native::run(const Snippet& snippet) {
                : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
                  "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   if (snippet.mode == Mode::Bits16) load_data_segments(kUserData);
+  std::memset(code_ + offset, kInt3, size);
   return outcome;
 }
 

@@ -1,7 +1,7 @@
 // One test: a few instructions, the state they start from, and what came of them on an engine.
 //
 // User-visible address space, the same on the host and in the guest (all below 4 GiB, for 32-bit code and addresses):
-//   kCode         two pages, read and execute: the snippet, followed by INT3
+//   kCode         two pages, read and execute: the snippet among INT3
 //   kData         two pages, read and write
 //   kReadOnly     one page, read
 // Everything around these is unmapped. 64- and 32-bit code has flat segments. 16-bit code has one at kCode for CS, and
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace vireo::diff {
 
 constexpr u64 kCode = 0x2B5A'3000;  // no number that comes up by itself: a jump there would never end
 constexpr u64 kCodeSize = 2 * kPageSize;
+constexpr u8 kInt3 = 0xCC;  ///< all of the code pages but the snippet
 constexpr u64 kData = 0x2B5B'0000;
 constexpr u64 kDataSize = 2 * kPageSize;
 constexpr u64 kReadOnly = kData + kDataSize;
@@ -59,9 +61,11 @@ struct Snippet {
     u32 offset, size;
   };
   std::vector<Range> ignored;
-  bool any_fault_address = false;  ///< two operands, or many accesses: which faults first, and how, is open
-  bool any_mmx_on_fault = false;   ///< MASKMOVQ switches to MMX before its store faults, or after
-  u64 any_flags = 0;               ///< that the last instruction leaves undefined and 64-bit hosts cannot show
+  bool any_fault_address = false;      ///< two operands, or many accesses: which faults first, and how, is open
+  bool any_mmx_on_fault = false;       ///< MASKMOVQ switches to MMX before its store faults, or after
+  bool any_register_on_fault = false;  ///< POPA has loaded some when a later one faults, or not
+  std::optional<u32> save_area;  ///< offset of an XSAVE area; what it may hold depends on XCR0, which is the host's
+  u64 any_flags = 0;             ///< that the last instruction leaves undefined and 64-bit hosts cannot show
 };
 
 /// What is subtracted from a linear address for an offset in the segment.
