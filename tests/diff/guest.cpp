@@ -219,7 +219,7 @@ Outcome Guest::run(const Snippet& snippet) {
   Parts& p = *parts_;
   const u64 physical = kCodePhysical + (snippet.start - kCode);
   const u64 size = std::min<u64>(snippet.code.size(), kCodePhysical + kCodeSize - physical);
-  std::memcpy(p.memory.base() + physical, snippet.code.data(), size);
+  std::copy_n(snippet.code.begin(), size, p.memory.base() + physical);
   p.memory.note_write(kCodePhysical, kCodeSize);
   p.state.regs = snippet.state.regs;
   p.state.fpu = snippet.state.fpu;

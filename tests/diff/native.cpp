@@ -167,7 +167,7 @@ Outcome Native::run(const Snippet& snippet) {
   Outcome outcome;
   const u64 offset = snippet.start - kCode;
   const u64 size = std::min<u64>(snippet.code.size(), kCodeSize - offset);
-  std::memcpy(code_ + offset, snippet.code.data(), size);
+  std::copy_n(snippet.code.begin(), size, code_ + offset);
   if (snippet.mode == Mode::Bits16) load_data_segments(kData16);
   current.snippet = &snippet;
   current.outcome = &outcome;
