@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "cpu/interp/interp.h"
 #include "cpu/x86/cpuid_model.h"
+#include "support/lone_vcpu.h"
 
 namespace vireo::diff {
 
@@ -18,8 +19,7 @@ namespace {
 constexpr u64 kKernel = 0x2AAA'9540'0000;  // far from where wrong addresses lead
 constexpr u64 kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kUserTable = 0x4000, kKernelTable = 0x5000,
               kKernelPdpt = 0x6000, kKernelPd = 0x7000;
-constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStack = 0x14000,
-              kStackTop = 0x15000;
+constexpr u64 kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000, kHandlers = 0x13000, kStackTop = 0x15000;
 constexpr u64 kCodePhysical = 0x20000, kDataPhysical = kCodePhysical + kCodeSize;
 constexpr u64 kRam = 256 * kKiB;
 
@@ -42,56 +42,6 @@ class Io final : public vm::MachineIo {
 
   vm::Vcpu* vcpu = nullptr;
   u8 vector = 0xFF;
-};
-
-class NoTimer final : public vm::Timer {
-  void arm(u64) override {}
-  void cancel() override {}
-};
-
-class StandingClock final : public vm::Clock {
- public:
-  u64 now_ns() const override { return 0; }
-  u64 tsc() const override { return 0; }
-  u64 tsc_khz() const override { return 1'000'000; }
-  vm::TscScale tsc_scale() const override { return {}; }
-  u64 tsc_at_ns(u64 ns) const override { return ns; }
-  u64 ns_at_tsc(u64 tsc) const override { return tsc; }
-  u64 wall_ns() const override { return 0; }
-  std::unique_ptr<vm::Timer> make_timer(std::function<void()>) override { return std::make_unique<NoTimer>(); }
-};
-
-class NoApic final : public vm::LocalApic {
- public:
-  void set_wake(std::function<void()>) override {}
-  Signals take_signals() override { return {}; }
-  std::optional<u8> pending_vector() override { return {}; }
-  void accept(u8) override {}
-  bool accepts_pic() const override { return false; }
-  u32 mmio_read(u32) override { return 0; }
-  void mmio_write(u32, u32) override {}
-  std::optional<u64> mmio_page() const override { return {}; }
-  bool read_msr(u32, u64&) override { return false; }
-  bool write_msr(u32, u64) override { return false; }
-  u8 cr8() const override { return 0; }
-  void set_cr8(u8) override {}
-  void init() override {}
-  ApicState state() override { return {}; }
-  void set_state(const ApicState&) override {}
-};
-
-class NoParavirt final : public vm::KvmParavirt {
- public:
-  bool read_msr(u32, u64&) override { return false; }
-  bool write_msr(u32, u64) override { return false; }
-  u64 hypercall(u64, u64, u64, u64, u64) override { return 0; }
-  void sleeps() override {}
-  bool woke() override { return false; }
-  void collect_eoi() override {}
-  void offer_eoi(u8) override {}
-  bool take_unhalt() override { return false; }
-  ParavirtState state() override { return {}; }
-  void set_state(const ParavirtState&) override {}
 };
 
 vm::GuestMemory make_memory() {
@@ -204,9 +154,9 @@ struct Guest::Parts {
   }
   vm::GuestMemory memory;
   Io io;
-  StandingClock clock;
-  NoApic apic;
-  NoParavirt paravirt;
+  test::StandingClock clock;
+  test::NoApic apic;
+  test::NoParavirt paravirt;
   CpuState state;
   std::unique_ptr<vm::Vcpu> vcpu;
 };
