@@ -73,7 +73,8 @@ void enter(Cpu& cpu, const Insn& insn) {
   const unsigned nesting = (insn.imm >> 16) & 31;
   u64 sp = cpu.stack_pointer();
   cpu.push(sp, insn.op_size, cpu.r[RBP]);
-  const u64 frame = sp;
+  // With a 16-bit stack the frame pointer still gets the upper half of ESP.
+  const u64 frame = (cpu.r[RSP] & ~cpu.stack_mask) | sp;
   if (nesting > 0) {
     u64 display = cpu.r[RBP] & cpu.stack_mask;
     for (unsigned i = 1; i < nesting; ++i) {
