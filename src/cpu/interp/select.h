@@ -1,5 +1,5 @@
-// From a decoded instruction to its handler. Each family of instructions has one selector in the file that implements it;
-// instructions.inc is the single list that maps mnemonics to selectors.
+// From a decoded instruction to its handler. Each family of instructions has one selector in the file that implements
+// it; instructions.inc is the single list that maps mnemonics to selectors.
 #pragma once
 
 #include <Zydis/Zydis.h>
@@ -37,7 +37,8 @@ Handler select_segment(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_system(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 // io.cpp: IN, OUT, INS, OUTS
 Handler select_io(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
-// host_exec.cpp and its siblings: x87, MMX, SSE, AVX, BMI, AES, SHA, ...; x87/vector state instructions; masked moves, gathers
+// host_exec.cpp and its siblings: x87, MMX, SSE, AVX, BMI, AES, SHA, ...; x87/vector state instructions; masked moves,
+// gathers
 Handler select_host(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_fpu_state(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_masked(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
