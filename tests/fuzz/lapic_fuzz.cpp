@@ -1,10 +1,10 @@
 // Three local APICs with their paravirtual side: registers, MSRs, messages, hypercalls, time and states, in any order.
 #include <cstdlib>
 
+#include "../unit/irq/manual_clock.h"
 #include "base/bytes.h"
 #include "irq/ioapic/ioapic.h"
 #include "irq/paravirt/paravirt.h"
-#include "../unit/irq/manual_clock.h"
 #include "vm/x86/state_fields.h"
 
 namespace {
