@@ -21,7 +21,7 @@ Result<EngineChoice> choose_engine(Engine wanted, const cpu::kvm::Support& suppo
 const char* engine_name(const EngineChoice& choice) { return choice.kvm ? "kvm" : "interpret"; }
 
 void plug_in_interpreter(machine::PcHost& host) {
-  host.make_vcpu = [](vm::VcpuSetup setup) -> Result<std::unique_ptr<vm::Vcpu>> {
+  host.make_vcpu = [](const vm::VcpuSetup& setup) -> Result<std::unique_ptr<vm::Vcpu>> {
     return cpu::interp::make_interpreter(setup);
   };
 }
