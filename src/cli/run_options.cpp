@@ -103,11 +103,21 @@ constexpr RunOption kOptions[] = {
        TRY_ASSIGN(config.cpus, parse_count(values[0]));
        return {};
      }},
-    {"engine", "auto|kvm|interpret", 1, "what runs the CPUs; auto takes KVM only with hardware behind it (auto)",
+    {"engine", "auto|kvm|translate|interpret", 1,
+     "what runs the CPUs; auto takes KVM with hardware behind it, and else the translator (auto)",
      [](vmm::Config& config, Values values) -> Result<> {
        using enum vmm::Engine;
        TRY_ASSIGN(config.engine,
-                  choose<vmm::Engine>(values[0], {{"auto", Auto}, {"kvm", Kvm}, {"interpret", Interpret}}));
+                  choose<vmm::Engine>(
+                      values[0], {{"auto", Auto}, {"kvm", Kvm}, {"translate", Translate}, {"interpret", Interpret}}));
+       return {};
+     }},
+    {"code-cache", "SIZE", 1, "the most memory that translated code takes, of all CPUs (an eighth of the guest's memory)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       TRY_ASSIGN(config.code_cache, parse_size(values[0]));
+       if (*config.code_cache < kMiB || *config.code_cache > kGiB) {
+         return fail(ErrorKind::Usage, "\"{}\" is not between 1M and 1G", values[0]);
+       }
        return {};
      }},
     {"name", "NAME", 1, "name of the machine (vireo)", set_name},

@@ -18,6 +18,11 @@ Result<Map> Map::anonymous(u64 size) {
 
 void Map::discard(u64 offset, u64 length) { ::madvise(data_ + offset, length, MADV_DONTNEED); }
 
+Result<> Map::forbid(u64 offset, u64 length) {
+  if (::mprotect(data_ + offset, length, PROT_NONE) != 0) return fail_errno(errno, "cannot protect memory");
+  return {};
+}
+
 void Map::set_huge_pages(bool on) { ::madvise(data_, size_, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); }
 
 }  // namespace vireo::host

@@ -28,6 +28,8 @@ class Map {
 
   /// Gives the pages of [offset, offset+length) back to the host; they read as zero afterwards. Page aligned.
   void discard(u64 offset, u64 length);
+  /// No access to the range is possible any more. Page aligned.
+  Result<> forbid(u64 offset, u64 length);
   /// Lets the host back the range with huge pages or not (madvise).
   void set_huge_pages(bool on);
 

@@ -9,7 +9,7 @@
 
 namespace vireo::vmm {
 
-enum class Engine : u8 { Auto, Kvm, Interpret };
+enum class Engine : u8 { Auto, Kvm, Translate, Interpret };
 enum class OnCrash : u8 { Stop, Reboot };
 enum class AfterSave : u8 { GoOn, Stop };
 enum class Console : u8 { Stdio, None, File };
@@ -26,6 +26,7 @@ struct Config {
   std::optional<u64> memory;          ///< bytes
   std::optional<u64> cpus;
   Engine engine = Engine::Auto;
+  std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
   Console console = Console::Stdio;
   std::string console_file;
   OnCrash on_crash = OnCrash::Stop;

@@ -116,11 +116,11 @@ Result<int> run(const Config& config) {
   machine::PcHost pc_host{
       .clock = clock, .power = life, .serial = {&serial}, .make_vcpu = {}, .cpuid = {}, .make_fabric = {}};
   pc_host.cpuid = [&](unsigned cpu) {
-    return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = !engine.kvm});
+    return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = engine.engine != Engine::Kvm});
   };
   // Without what depends on the engine alone: a machine may move between them.
   auto features = cpu::x86::make_cpuid({.software = false});
-  engine.kvm ? plug_in_kvm(pc_host, features) : plug_in_interpreter(pc_host);
+  plug_in(engine.engine, pc_host, features, code_cache_share(config.code_cache, spec.memory, spec.cpus));
   TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
 
   PcOwner owner({.pc = *pc,

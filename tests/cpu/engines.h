@@ -24,6 +24,8 @@ class Engine {
 /// With `limit` the guest is told no features that are not in it.
 Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus,
                                                       const vm::x86::CpuidTable* limit = nullptr);
+/// The same vCPUs by the translator, with as much code memory as `code_cache` says (bytes).
+Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus, u64 code_cache = 8 * kMiB);
 /// Instructions that KVM cannot emulate are executed by an interpreter.
 Result<std::unique_ptr<Engine>> make_kvm_engine(TinyMachine& machine, unsigned cpus);
 

@@ -50,7 +50,7 @@ int run(std::string_view engine_name, const std::string& source, const std::stri
     fmt::print("failed: {}\n", test.error().message);
     return kFailed;
   }
-  if (engine_name != "interpret" && test->kvm_needs_hardware) {
+  if ((engine_name == "kvm" || engine_name == "move") && test->kvm_needs_hardware) {
     if (const auto support = cpu::kvm::probe(); support.usable && !support.hardware_backed) {
       fmt::print("skipped: the case is for KVM on hardware; {}\n", support.reason);
       return kSkipped;
@@ -63,6 +63,7 @@ int run(std::string_view engine_name, const std::string& source, const std::stri
   }
   auto engine = engine_name == "kvm"    ? make_kvm_engine(machine, test->cpus)
                 : engine_name == "move" ? make_move_engine(machine, test->cpus)
+                : engine_name == "translate" ? make_translate_engine(machine, test->cpus)
                                         : make_interpret_engine(machine, test->cpus);
   if (!engine) {
     const bool missing = engine.error().kind == ErrorKind::NotFound || engine.error().kind == ErrorKind::Denied;

@@ -1,6 +1,5 @@
 #include "software_cpu.h"
 
-#include "cpu/interp/interp.h"
 #include "cpu/kvm/cpuid.h"
 #include "cpu/x86/cpuid_model.h"
 
@@ -15,10 +14,10 @@ vm::x86::CpuidTable make_table(unsigned id, unsigned cpus, const vm::x86::CpuidT
 }  // namespace
 
 SoftwareCpu::SoftwareCpu(TinyMachine& machine, irq::ApicBus& bus, unsigned id, unsigned cpus,
-                         const vm::x86::CpuidTable* limit)
+                         const vm::x86::CpuidTable* limit, const Make& make)
     : lapic_(bus, machine.clock(), {.id = id, .bootstrap_processor = id == 0}),
       paravirt_({.memory = machine.memory(), .clock = machine.clock(), .bus = bus, .lapic = lapic_}),
-      vcpu_(cpu::interp::make_interpreter({.id = id,
+      vcpu_(make({.id = id,
                                            .memory = machine.memory(),
                                            .io = machine,
                                            .clock = machine.clock(),

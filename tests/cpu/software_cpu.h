@@ -1,4 +1,4 @@
-// An interpreter vCPU with its local APIC and paravirtual interface.
+// A vCPU of a software engine with its local APIC and paravirtual interface.
 #pragma once
 
 #include "engines.h"
@@ -9,8 +9,10 @@ namespace vireo::test {
 
 class SoftwareCpu {
  public:
-  SoftwareCpu(TinyMachine& machine, irq::ApicBus& bus, unsigned id, unsigned cpus,
-              const vm::x86::CpuidTable* limit = nullptr);
+  /// Makes the vCPU from what it is told.
+  using Make = std::function<std::unique_ptr<vm::Vcpu>(const vm::VcpuSetup&)>;
+  SoftwareCpu(TinyMachine& machine, irq::ApicBus& bus, unsigned id, unsigned cpus, const vm::x86::CpuidTable* limit,
+              const Make& make);
 
   vm::Vcpu& vcpu() { return *vcpu_; }
   /// The 8259's INTR changed. (A sticky kick is what any thread may do.)

@@ -34,6 +34,15 @@ struct Fault {
 
 class HostExec;
 
+/// Whoever keeps translations beside Cpu::tlb: told of every flush, before the next instruction.
+class TranslationKeeper {
+ public:
+  virtual ~TranslationKeeper() = default;
+  virtual void flush_all() = 0;
+  virtual void flush_non_global() = 0;
+  virtual void flush_page(u64 va) = 0;
+};
+
 class Cpu {
  public:
   Cpu(const vm::VcpuSetup& setup);
@@ -206,6 +215,7 @@ class Cpu {
   void flush_tlb();
   void flush_tlb_non_global();
   void flush_tlb_page(u64 va);
+  TranslationKeeper* keeper = nullptr;
   x86::PagingContext paging_context(bool user) const;
 
   /// The APIC's register page, all ones when it has none: after any change to IA32_APIC_BASE.
@@ -247,6 +257,7 @@ class Cpu {
   bool debug_shadow = false;
 
  private:
+  friend class RunLoop;
   friend class Interpreter;
   void read_slow(u64 va, void* to, unsigned size, Seg seg);
   void write_slow(u64 va, const void* from, unsigned size, Seg seg);

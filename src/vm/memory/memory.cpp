@@ -33,7 +33,9 @@ Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots) {
   GuestMemory memory;
   TRY_ASSIGN(memory.ram_, host::Map::anonymous(size));
   TRY_ASSIGN(memory.generations_, host::Map::anonymous(align_up((size >> kChunkShift) * sizeof(u32), kPageSize)));
+  TRY_ASSIGN(memory.users_, host::Map::anonymous(align_up((size >> kPageShift) * sizeof(u16), kPageSize)));
   memory.generations_.set_huge_pages(false);
+  memory.users_.set_huge_pages(false);
   memory.ram_.set_huge_pages(false);
   memory.slots_ = std::move(slots);
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0) {
@@ -74,6 +76,18 @@ void GuestMemory::enter_code(u64 offset) {
   seen = chunk.load(std::memory_order_acquire);
   while (seen % 2 == 1 && !chunk.compare_exchange_weak(seen, seen + 1)) {
   }
+}
+
+void GuestMemory::add_code_user(u64 page, const CodeListener* self) {
+  // Counted first: a listener that is asked now, or looks at the count later, finds the page taken.
+  users()[page].fetch_add(1, std::memory_order_seq_cst);
+  for (CodeListener* listener : *listeners_) {
+    if (listener != self) listener->page_becomes_code(page);
+  }
+}
+
+void GuestMemory::tell_code_changed(u64 page) {
+  for (CodeListener* listener : *listeners_) listener->code_changed(page);
 }
 
 }  // namespace vireo::vm

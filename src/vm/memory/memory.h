@@ -14,6 +14,12 @@
 // The writer pays one load and no fence: the reader's membarrier is the other half of the Dekker pattern. A generation
 // is odd until the membarrier of the thread that entered the chunk first is through; others who see it odd issue their
 // own.
+//
+// Engines that store without looking at generations (through translations they keep) follow a second rule, by page: a
+// page with code users, code_users(page) != 0, is never stored to in that way. An engine that begins to use code of a
+// page calls add_code_user(), which returns after every other listener has let go of its ways to store to the page; when
+// it has dropped the last code of the page, remove_code_user(). A changed generation in such a page is told to all
+// listeners.
 #pragma once
 
 #include <atomic>
@@ -26,6 +32,17 @@
 #include "host/map.h"
 
 namespace vireo::vm {
+
+/// An engine that caches code of pages or ways to store to them. Called from any thread.
+class CodeListener {
+ public:
+  virtual ~CodeListener() = default;
+  /// `page` (a number of pages from the start of RAM) is about to hold code: when this returns, no store that does not
+  /// look at generations reaches it any more. The caller holds no lock and is not running guest code itself.
+  virtual void page_becomes_code(u64 page) = 0;
+  /// A generation in `page`, which has code users, changed. Must not block.
+  virtual void code_changed(u64 page) = 0;
+};
 
 class GuestMemory {
  public:
@@ -77,6 +94,9 @@ class GuestMemory {
     if (generation.fetch_add(2, std::memory_order_acq_rel) >= ~u32{1})
       generation.fetch_add(2, std::memory_order_acq_rel);
     code_epoch_->fetch_add(1, std::memory_order_acq_rel);
+    const u64 page = static_cast<u64>(&generation - generations()) >> (kPageShift - kChunkShift);
+    if (code_users(page) != 0) [[unlikely]]
+      tell_code_changed(page);
   }
   /// Changes after every change of any generation from one non-zero value to another: while it stands still, all cached
   /// code that was current still is. One cache line that is nearly always only read.
@@ -84,9 +104,21 @@ class GuestMemory {
   /// The array the engines index with offset >> kChunkShift.
   std::atomic<u32>* generations() const { return reinterpret_cast<std::atomic<u32>*>(generations_.data()); }
 
+  // Code users, by page: offset >> kPageShift. Listeners are added and removed while no vCPU runs.
+  void add_code_listener(CodeListener* listener) { listeners_->push_back(listener); }
+  void remove_code_listener(CodeListener* listener) { std::erase(*listeners_, listener); }
+  u16 code_users(u64 page) const { return users()[page].load(std::memory_order_acquire); }
+  void add_code_user(u64 page, const CodeListener* self);
+  void remove_code_user(u64 page) { users()[page].fetch_sub(1, std::memory_order_acq_rel); }
+
  private:
+  void tell_code_changed(u64 page);
+  std::atomic<u16>* users() const { return reinterpret_cast<std::atomic<u16>*>(users_.data()); }
+
   host::Map ram_;
   host::Map generations_;
+  host::Map users_;
+  std::unique_ptr<std::vector<CodeListener*>> listeners_ = std::make_unique<std::vector<CodeListener*>>();
   std::vector<Slot> slots_;
   struct alignas(64) Epoch : std::atomic<u64> {};
   std::unique_ptr<Epoch> code_epoch_ = std::make_unique<Epoch>();

@@ -174,17 +174,17 @@ TEST_F(Lifes, ASaveThatFailsLosesNothing) {
 TEST(Engines, AutoTakesKvmOnlyWithHardwareBehindIt) {
   const cpu::kvm::Support hardware{.usable = true, .hardware_backed = true, .reason = "VT-x"};
   const cpu::kvm::Support emulated{.usable = true, .hardware_backed = false, .reason = "no VT-x"};
-  EXPECT_TRUE(choose_engine(Engine::Auto, hardware)->kvm);
-  EXPECT_FALSE(choose_engine(Engine::Auto, emulated)->kvm);
+  EXPECT_EQ(choose_engine(Engine::Auto, hardware)->engine, Engine::Kvm);
+  EXPECT_NE(choose_engine(Engine::Auto, emulated)->engine, Engine::Kvm);
   EXPECT_EQ(choose_engine(Engine::Auto, emulated)->why, "no VT-x");
-  EXPECT_TRUE(choose_engine(Engine::Kvm, emulated)->kvm);
-  EXPECT_FALSE(choose_engine(Engine::Interpret, hardware)->kvm);
+  EXPECT_EQ(choose_engine(Engine::Kvm, emulated)->engine, Engine::Kvm);
+  EXPECT_EQ(choose_engine(Engine::Interpret, hardware)->engine, Engine::Interpret);
 }
 
 TEST(Engines, KvmWithoutPermissionIsDeniedWhenAskedForAndLeftAloneOtherwise) {
   const cpu::kvm::Support denied{.reason = "no permission", .kind = ErrorKind::Denied};
   EXPECT_EQ(choose_engine(Engine::Kvm, denied).error().kind, ErrorKind::Denied);
-  EXPECT_FALSE(choose_engine(Engine::Auto, denied)->kvm);
+  EXPECT_NE(choose_engine(Engine::Auto, denied)->engine, Engine::Kvm);
 }
 
 TEST(Engines, FeaturesThatAGuestMissesAreNamed) {

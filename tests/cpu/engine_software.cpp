@@ -1,14 +1,16 @@
 #include "cpu/interp/interp.h"
+#include "cpu/translate/translate.h"
 #include "software_cpu.h"
 
 namespace vireo::test {
 namespace {
 
-class InterpretEngine final : public Engine {
+class SoftwareEngine final : public Engine {
  public:
-  InterpretEngine(TinyMachine& machine, unsigned cpus, const vm::x86::CpuidTable* limit) {
+  SoftwareEngine(TinyMachine& machine, unsigned cpus, const vm::x86::CpuidTable* limit,
+                 const SoftwareCpu::Make& make) {
     for (unsigned id = 0; id < cpus; ++id)
-      cpus_.push_back(std::make_unique<SoftwareCpu>(machine, bus_, id, cpus, limit));
+      cpus_.push_back(std::make_unique<SoftwareCpu>(machine, bus_, id, cpus, limit, make));
     connect(machine);
   }
   void connect(TinyMachine& machine) override {
@@ -34,7 +36,16 @@ class InterpretEngine final : public Engine {
 
 Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus,
                                                       const vm::x86::CpuidTable* limit) {
-  auto engine = std::make_unique<InterpretEngine>(machine, cpus, limit);
+  auto engine = std::make_unique<SoftwareEngine>(machine, cpus, limit, cpu::interp::make_interpreter);
+  TRY(engine->start());
+  return engine;
+}
+
+Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus, u64 code_cache) {
+  if (auto can = cpu::translate::supported(); !can) return fail(ErrorKind::NotFound, "{}", can.error().message);
+  auto engine = std::make_unique<SoftwareEngine>(machine, cpus, nullptr, [code_cache](const vm::VcpuSetup& setup) {
+    return cpu::translate::make_translator(setup, {.code_cache = code_cache}).value();
+  });
   TRY(engine->start());
   return engine;
 }

@@ -1,0 +1,162 @@
+// What translated code calls.
+#include "cpu/interp/flags.h"
+#include "cpu/interp/host_exec.h"
+#include "cpu/translate/translator.h"
+
+namespace vireo::cpu::translate {
+
+using namespace vm::x86;
+
+u64 Translator::interp_flags() const {
+  return interp::merge_flags(cpu_.rflags, static_cast<unsigned>(context_.flags_ax & 0xFFFF));
+}
+
+void Translator::give_flags() {
+  context_.flags_ax = ((cpu_.rflags & 0xD5) | 2) << 8 | (cpu_.rflags >> 11 & 1);
+}
+
+u64 Translator::on_access(Translator* self, u64 index) {
+  Site& site = self->cache_.tables().sites[index];
+  const u64 forgotten = self->translations_.forgotten();
+  const auto filled = self->translations_.fill(self->cpu_, site, self->view_);
+  if (filled == Translations::Filled::No) return self->access_slowly(site);
+  if (filled == Translations::Filled::Scattered) return self->access_scattered(site);
+  if (self->translations_.forgotten() == forgotten) return 0;
+  self->take_flags();
+  self->cpu_.rip = self->rip_of(site);
+  return kLeave;
+}
+
+u64 Translator::on_leave(Translator* self, u64 index) {
+  const Site& site = self->cache_.tables().sites[index];
+  self->take_flags();
+  self->cpu_.rip = self->rip_of(site);
+  return kLeave;
+}
+
+u64 Translator::on_link(Translator* self, u64 index) {
+  CodeCache& cache = self->cache_;
+  const u64 target = cache.tables().edges[index].target;
+  self->take_flags();
+  self->cpu_.rip = target;
+  if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
+  Translations::Code code;
+  if (!self->translations_.find_code(self->cpu_, target, code)) {
+    self->interpret_next_ = true;
+    return kLeave;
+  }
+  Block* block = cache.find(target, code.offset, self->mode_index_);
+  if (block == nullptr) {
+    const u64 flushed = cache.counters().flushed;
+    block = self->translate_slowly(target, code);
+    if (block == nullptr) return kLeave;
+    if (cache.counters().flushed != flushed) return reinterpret_cast<u64>(block->entry);
+  }
+  const Edge& edge = cache.tables().edges[index];
+  if (edge.place != nullptr) {
+    if (edge.from->dead || (edge.from->offset ^ code.offset) >> kPageShift != 0)
+      return reinterpret_cast<u64>(block->entry);
+  } else {
+    self->translations_.note_edge(edge.slot, edge.stub, code);
+  }
+  cache.link(static_cast<u32>(index), *block);
+  return reinterpret_cast<u64>(block->entry);
+}
+
+u64 Translator::on_jump(Translator* self, u64) {
+  self->take_flags();
+  self->cpu_.rip = self->context_.target;
+  if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
+  Translations::Code code;
+  if (!self->translations_.find_code(self->cpu_, self->cpu_.rip, code)) {
+    self->interpret_next_ = true;
+    return kLeave;
+  }
+  Block* block = self->cache_.find(self->cpu_.rip, code.offset, self->mode_index_);
+  if (block == nullptr) block = self->translate_slowly(self->cpu_.rip, code);
+  if (block == nullptr) return kLeave;
+  self->translations_.note_jump(self->mode_index_, self->cpu_.rip, code);
+  self->cache_.set_jump(*block);
+  return reinterpret_cast<u64>(block->entry);
+}
+
+/// Behind an instruction that C++ has executed: at `boundary` of the same block, if everything is as it was.
+u64 Translator::go_on(const Block& block, unsigned boundary, u64 forgotten) {
+  if (cpu_.block_ended || cpu_.halt_requested || cpu_.careful || boundary >= block.boundaries.size() || block.dead ||
+      cpu_.rip != block.rip + block.boundaries[boundary].guest || translations_.forgotten() != forgotten ||
+      cpu_.attention.load(std::memory_order_relaxed) || cpu_.host_exec->wants_flush || !begin_code())
+    return kLeave;
+  give_flags();
+  return reinterpret_cast<u64>(host_of(block, boundary));
+}
+
+u64 Translator::access_slowly(Site& site) {
+  take_flags();
+  end_code();
+  Block& block = *site.block;
+  const unsigned boundary = site.boundary;
+  const bool alone = site.alone;
+  cpu_.rip = rip_of(site);
+  if (!alone && ++site.failures == 8) {
+    cache_.ungrouped[block.rip] = true;
+    cache_.invalidate(block);
+  }
+  const u64 forgotten = translations_.forgotten();
+  execute_at_rip();
+  return alone ? go_on(block, boundary + 1, forgotten) : kLeave;
+}
+
+/// The slot is filled, but it will not last: better translate again with another check.
+u64 Translator::access_scattered(Site& site) {
+  take_flags();
+  cpu_.rip = rip_of(site);
+  cache_.scattered[site.block->rip + site.block->boundaries[site.first].guest] = true;
+  cache_.invalidate(*site.block);
+  return kLeave;
+}
+
+u64 Translator::on_helper(Translator* self, u64 index) {
+  self->take_flags();
+  self->end_code();
+  const Helper& helper = self->cache_.tables().helpers[index];
+  interp::Cpu& cpu = self->cpu_;
+  const Block& block = *helper.block;
+  const Boundary& boundary = block.boundaries[helper.boundary];
+  const u64 forgotten = self->translations_.forgotten();
+  const unsigned next = helper.boundary + 1u;
+  cpu.rip = block.rip + boundary.guest;
+  cpu.next_rip = cpu.rip + helper.insn.length;
+  cpu.block_ended = false;
+  helper.insn.handler(cpu, helper.insn);
+  cpu.rip = cpu.next_rip & cpu.rip_mask;
+  self->context_.reload_vectors = false;  // whoever uses them behind a helper looks first
+  return self->go_on(block, next, forgotten);
+}
+
+u64 Translator::on_fault(Translator* self, u64) {
+  self->take_flags();
+  self->end_code();
+  self->execute_at_rip();
+  return kLeave;
+}
+
+Block* Translator::translate_slowly(u64 rip, const Translations::Code& code) {
+  end_code();
+  const u64 flushed = cache_.counters().flushed;
+  Block* block = cache_.translate(cpu_, rip, code.offset, mode_, mode_index_);
+  if (cache_.counters().flushed != flushed) {
+    translations_.clear();
+    reset_stacks();
+  }
+  if (block == nullptr) {
+    interpret_next_ = true;
+    return nullptr;
+  }
+  if (!begin_code()) {
+    // Somebody's request was carried out first. If it took this block away, dispatch finds another.
+    if (block->dead || !begin_code()) return nullptr;
+  }
+  return block;
+}
+
+}  // namespace vireo::cpu::translate

@@ -1,0 +1,55 @@
+// What emitted code reaches through GS: the interpreter's Cpu (registers, segments, flags), and this. One per vCPU, a
+// member of the translator, so that every field is at a fixed distance from the GS base.
+#pragma once
+
+#include <array>
+
+#include "base/types.h"
+
+namespace vireo::cpu::translate {
+
+/// Remembers where a range of guest addresses lies in host memory, for one access site or a group of them. What the
+/// fields hold depends on the kind of check (plan.h, AccessKind):
+///   Range     base, limit: `address - base <= limit` (unsigned) is the check; delta: host address - guest address
+///   Segment   base: the segment's base it is good for; delta: host address of the segment's offset 0
+///   Constant  delta: host address of the page, 0 when empty
+struct Slot {
+  u64 base, limit, delta;
+};
+constexpr u64 kNoBase = u64{1} << 63;  ///< not canonical, nothing is there
+
+/// The second chance of sites whose addresses are all over the place: a direct-mapped table of pages.
+struct PageEntry {
+  u64 read_page, write_page;  ///< guest address of the page, or kNoBase
+  u64 delta;                  ///< host address - guest address
+  u64 unused;
+};
+constexpr unsigned kPageEntries = 1024;
+constexpr unsigned kPageEntryShift = 5;
+static_assert(sizeof(PageEntry) == 1u << kPageEntryShift);
+
+constexpr unsigned kSlots = 1 << 18;
+constexpr unsigned kEdgeSlots = 1 << 17;
+constexpr unsigned kModes = 8;                ///< modes known at a time
+constexpr unsigned kJumpEntries = 1 << 16;    ///< indexed by the low 16 bits of RIP
+
+struct Context {
+  u64 flags_ax;      ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
+  u64 spill[4];      ///< within one instruction
+  u64 target;        ///< RIP an indirect jump goes to
+  u64 argument;      ///< of the C++ function that is called
+  u64 resume;        ///< where code goes on after it
+  u64 code_sp;       ///< RSP of translated code: the host's return addresses of guest calls
+  u64 host_sp;       ///< RSP of the C++ code below
+  u64 self;          ///< the translator
+  u64 function[8];   ///< C++ functions, by Call
+  bool vectors_loaded;  ///< the guest's vector registers and MXCSR are in the host's
+  bool reload_vectors;  ///< before going on: they were stored for C++
+  u32 host_mxcsr;
+  Slot slots[kSlots];
+  u64 edges[kEdgeSlots];                     ///< host addresses that jumps to other pages go through
+  PageEntry pages[3][kPageEntries];          ///< by SoftTlb::View, Strict apart
+  u64 jumps[kModes][kJumpEntries];           ///< host addresses of indirect entries
+};
+
+}  // namespace vireo::cpu::translate

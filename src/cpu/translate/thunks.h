@@ -1,0 +1,25 @@
+// Code that is made once per vCPU: the ways into and out of translated code.
+#pragma once
+
+#include "cpu/translate/layout.h"
+
+namespace vireo::cpu::translate {
+
+struct Thunks {
+  /// void(GS base, host code): runs translated code until it is left. C++ calling convention.
+  const u8* enter = nullptr;
+  /// By call from translated code with an index in RCX: to the C++ function, and behind the call again, or wherever the
+  /// function says (what functions return: 0 behind the call, kLeave, or a host address).
+  const u8* call[static_cast<unsigned>(Call::kCount)] = {};
+  const u8* jump_miss = nullptr;      ///< by jump; Context::target is where to
+  const u8* link = nullptr;           ///< by jump, the edge's index in RCX
+  const u8* underflow = nullptr;      ///< by return: no return address is left
+  const u8* load_vectors = nullptr;   ///< by call; touches nothing else
+  const u8* store_vectors = nullptr;  ///< void(), from C++ with GS set
+  const u8* fault = nullptr;          ///< the signal handler goes on here
+};
+constexpr u64 kLeave = 1;
+
+Thunks make_thunks(Emitter& emit, const Layout& layout);
+
+}  // namespace vireo::cpu::translate

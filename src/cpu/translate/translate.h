@@ -1,0 +1,53 @@
+// The translator: x86-64 guests at speed, without hardware virtualization. Guest code is rewritten for the host, which
+// has the same instruction set: registers stay registers, flags stay flags, vectors stay vectors; memory operands are
+// checked and moved to where the guest's memory lies in this process, control flow and privileged instructions are
+// replaced.
+//
+// Glossary
+//   block        guest instructions that follow each other, within a page, up to a jump; side exits allowed   block.h
+//   boundary     the beginning of a guest instruction in a block: guest registers are in their homes          layout.h
+//   site         a place in a block that may call C++
+//   slot, page entry, edge, jump    what translated code remembers of address translation                     context.h
+//   helper       an instruction that the interpreter executes
+//   mode         what a block relies on: privilege, SMAP's view, direction flag, which vectors are enabled     guest.h
+//
+// Life of a block
+//   dispatch -> find (RIP, place in RAM, mode) -> decode (guest.h) -> plan: live flags, shared checks, where checks
+//   stand (plan.h) -> generate (generate.h, rewrite.h) -> entered through Context::jumps or linked to -> its guest code
+//   changes: invalidated; the cache is full: all blocks go (code_cache.h)
+//
+// Life of an access
+//   check: address in the slot's range? (usually) -> host instruction at guest address + delta
+//   not: C++ walks the page tables and fills the slot (translations.h), and the check is tried again
+//   not RAM, no rights, across pages: the interpreter executes the instruction, and raises what it raises
+//
+// Invariants
+// - The interpreter's Cpu is the whole state whenever C++ runs, at a boundary. Registers and status flags are written
+//   there by the thunks, vectors when C++ needs them (Context::vectors_loaded).
+// - A guest instruction has no effect before the last of its checks has passed, so faults are precise. Status flags
+//   that are overwritten before anybody reads them may be wrong in what a fault saves.
+// - Host code reaches guest memory only through what a check (generate_memory.cpp) let pass, and a slot changes only
+//   while no check that was passed is still relied on (Translations::forgotten).
+// - Stores go nowhere near code: pages with code users have no slots for stores (vm/memory/memory.h). A store to one is
+//   executed by the interpreter, which changes the generation, and every vCPU drops the blocks before it goes on.
+// - Interrupts, kicks and requests set Cpu::attention, which every loop of translated code looks at.
+// - A translator belongs to one thread at a time; code caches are not shared.
+#pragma once
+
+#include <memory>
+
+#include "vm/engine/engine.h"
+
+namespace vireo::cpu::translate {
+
+struct Options {
+  u64 code_cache = 32 * kMiB;  ///< host code of one vCPU, bytes, a multiple of the page size; 1 MiB or more
+};
+
+/// Whether this host can run it; an error says what is missing.
+Result<> supported();
+
+/// Errors: not supported, or the host gives no memory.
+Result<std::unique_ptr<vm::Vcpu>> make_translator(const vm::VcpuSetup& setup, const Options& options);
+
+}  // namespace vireo::cpu::translate

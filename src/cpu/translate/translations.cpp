@@ -1,0 +1,261 @@
+#include "cpu/translate/translations.h"
+
+namespace vireo::cpu::translate {
+
+using namespace vm::x86;
+
+namespace {
+
+/// How far a region for stores looks for pages that hold code, in pages each way.
+constexpr u64 kLookAround = 512;
+
+constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
+
+/// A range of guest addresses that lies in RAM in one piece.
+struct Region {
+  u64 start, end;  ///< guest addresses
+  u64 offset;      ///< of start, in RAM
+  bool global;
+  u64 mapped_first, mapped_last;  ///< the guest pages that map it, whole
+};
+
+bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
+  return cpu.cpl == 3 ? t.user : !t.user || cpu.view == SoftTlb::SupervisorUserAccess;
+}
+
+/// The page that maps `va`, as far as it lies in one slot of RAM.
+bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
+  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read);
+  if (!t.ok || !allowed(cpu, t)) return false;
+  const u64 size = u64{1} << t.page_shift;
+  u64 gpa = t.gpa & ~(size - 1);
+  u64 start = va & ~(size - 1);
+  u64 end = start + size;
+  if (cpu.apic_page - gpa < size) {  // the APIC's registers hide RAM: nothing larger than a page next to them
+    if ((t.gpa & ~kPageMask) == cpu.apic_page) return false;
+    start = va & ~kPageMask;
+    end = start + kPageSize;
+    gpa = t.gpa & ~kPageMask;
+  }
+  for (const auto& slot : cpu.memory.slots()) {
+    if (t.gpa - slot.gpa >= slot.size) continue;
+    if (gpa < slot.gpa) {
+      start += slot.gpa - gpa;
+      gpa = slot.gpa;
+    }
+    const u64 room = slot.size - (gpa - slot.gpa);
+    if (end - start > room) end = start + room;
+    region = {.start = start,
+              .end = end,
+              .offset = slot.offset + (gpa - slot.gpa),
+              .global = t.global,
+              .mapped_first = va & ~(size - 1),
+              .mapped_last = va | (size - 1)};
+    return true;
+  }
+  return false;
+}
+
+/// Narrows the region to the pages around [low, high) that hold no code. False: some of these do.
+bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high) {
+  const u64 first = (region.offset + (low - region.start)) >> kPageShift;
+  const u64 last = (region.offset + (high - 1 - region.start)) >> kPageShift;
+  for (u64 page = first; page <= last; ++page) {
+    if (memory.code_users(page) != 0) return false;
+  }
+  const u64 region_first = region.offset >> kPageShift;
+  const u64 region_last = (region.offset + (region.end - region.start) - 1) >> kPageShift;
+  u64 begin = first, end = last;
+  while (begin > region_first && first - begin < kLookAround && memory.code_users(begin - 1) == 0) --begin;
+  while (end < region_last && end - last < kLookAround && memory.code_users(end + 1) == 0) ++end;
+  const u64 start_offset = begin == region_first ? region.offset : begin << kPageShift;
+  const u64 end_offset = end == region_last ? region.offset + (region.end - region.start) : (end + 1) << kPageShift;
+  const u64 start = region.start + (start_offset - region.offset);
+  region.end = region.start + (end_offset - region.offset);
+  region.start = start;
+  region.offset = start_offset;
+  return true;
+}
+
+}  // namespace
+
+Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned view) {
+  const u64 segment = site.segment != 0 ? cpu.sys.segment[site.segment].base : 0;
+  u64 low = static_cast<u64>(site.disp);
+  if (site.base >= 0) low += cpu.r[static_cast<unsigned>(site.base)];
+  if (site.index >= 0) low += cpu.r[static_cast<unsigned>(site.index)] << site.scale;
+  if (site.narrow) low = static_cast<u32>(low);
+  low += segment;
+  const u64 high = low + site.extent;
+  if (!x86::is_canonical(low) || !x86::is_canonical(high - 1) || high < low) return Filled::No;
+
+  Region region;
+  if (!find_page(cpu, low, site.write, region)) return Filled::No;
+  if (high > region.end) {  // goes on in the next page, which may follow in RAM as well
+    Region next;
+    if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
+        next.offset - (next.start - region.start) != region.offset)
+      return Filled::No;
+    region.end = next.end;
+    region.global = region.global && next.global;
+    region.mapped_last = next.mapped_last;
+  }
+  if (site.write && !avoid_code(memory_, region, low, high)) return Filled::No;
+
+  const u64 host = reinterpret_cast<u64>(memory_.base()) + region.offset;
+  const u64 delta = host - region.start;
+  Entry entry{.first = region.mapped_first,
+              .last = region.mapped_last,
+              .first_page = static_cast<u32>(region.offset >> kPageShift),
+              .last_page = static_cast<u32>((region.offset + (region.end - region.start) - 1) >> kPageShift),
+              .stub = 0,
+              .index = site.slot,
+              .what = What::Slot,
+              .table = 0,
+              .write = site.write};
+  if (site.page_entries) {
+    const u64 page = low & ~kPageMask;
+    if (high > page + kPageSize || page + kPageSize > region.end || page < region.start) return Filled::No;
+    const u64 index = (low >> kPageShift) % kPageEntries;
+    PageEntry& to = context_.pages[view][index];
+    const u64 page_delta = delta;
+    if (to.delta != page_delta) to = {.read_page = kNoBase, .write_page = kNoBase, .delta = page_delta, .unused = 0};
+    (site.write ? to.write_page : to.read_page) = page;
+    entry.what = What::Page;
+    entry.index = static_cast<u32>(index);
+    entry.table = static_cast<u8>(view);
+    ++counters_.pages;
+    note(entry, region.global);
+    return Filled::Yes;
+  }
+  Slot& slot = context_.slots[site.slot];
+  const bool moved = slot.base != kNoBase;
+  switch (site.access) {
+    case AccessKind::Range:
+      slot = {.base = region.start - static_cast<u64>(site.low),
+              .limit = region.end - region.start - site.extent,
+              .delta = delta};
+      break;
+    case AccessKind::Segment:
+      slot = {.base = segment, .limit = 0, .delta = delta + segment};
+      break;
+    case AccessKind::Constant:
+      slot = {.base = kNoBase, .limit = 0, .delta = delta + (low & ~kPageMask)};
+      break;
+  }
+  ++counters_.slots;
+  note(entry, region.global);
+  if (moved && site.access == AccessKind::Range && ++site.fills >= 24) {
+    site.fills = 0;
+    return Filled::Scattered;
+  }
+  return Filled::Yes;
+}
+
+bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {
+  if (!x86::is_canonical(rip)) return false;
+  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), rip, x86::Access::Execute);
+  if (!t.ok || (t.gpa & ~kPageMask) == cpu.apic_page) return false;
+  code.offset = memory_.offset_of(t.gpa, 1);
+  code.global = t.global;
+  const u64 mask = (u64{1} << t.page_shift) - 1;
+  code.first = rip & ~mask;
+  code.last = rip | mask;
+  return code.offset != vm::GuestMemory::kNone;
+}
+
+void Translations::note_edge(u32 slot, const u8* stub, const Code& code) {
+  note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = reinterpret_cast<u64>(stub),
+        .index = slot, .what = What::Edge, .table = 0, .write = false},
+       code.global);
+}
+
+void Translations::note_jump(unsigned mode, u64 rip, const Code& code) {
+  note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = 0,
+        .index = static_cast<u32>(rip % kJumpEntries), .what = What::Jump, .table = static_cast<u8>(mode),
+        .write = false},
+       code.global);
+}
+
+void Translations::note(const Entry& entry, bool global) {
+  Log& log = log_for(entry.first, global);
+  if (log.count == kCapacity) drop(log);
+  log.entries[log.count++] = entry;
+}
+
+void Translations::forget(const Entry& entry) {
+  switch (entry.what) {
+    case What::Slot:
+      context_.slots[entry.index] = kEmptySlot;
+      break;
+    case What::Page:
+      context_.pages[entry.table][entry.index] = {.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+      break;
+    case What::Edge:
+      context_.edges[entry.index] = entry.stub;
+      break;
+    case What::Jump:
+      context_.jumps[entry.table][entry.index] = empty_jump_;
+      break;
+  }
+}
+
+void Translations::drop(Log& log) {
+  for (u32 i = 0; i < log.count; ++i) forget(log.entries[i]);
+  log.count = 0;
+  ++forgotten_;
+}
+
+template <class Match>
+void Translations::drop_if(Log& log, Match match) {
+  u32 kept = 0;
+  for (u32 i = 0; i < log.count; ++i) {
+    if (match(log.entries[i])) {
+      forget(log.entries[i]);
+    } else {
+      if (kept != i) log.entries[kept] = log.entries[i];
+      ++kept;
+    }
+  }
+  log.count = kept;
+  ++forgotten_;
+}
+
+void Translations::flush_all() {
+  for (Log& log : logs_) drop(log);
+  ++counters_.flushes;
+}
+
+void Translations::flush_non_global() {
+  drop(logs_[0]);
+  drop(logs_[2]);
+  ++counters_.flushes;
+}
+
+void Translations::flush_page(u64 va) {
+  const auto match = [va](const Entry& entry) { return entry.first <= va + (kPageSize - 1) && entry.last >= (va & ~kPageMask); };
+  drop_if(log_for(va, false), match);
+  drop_if(log_for(va, true), match);
+  ++counters_.page_flushes;
+}
+
+void Translations::drop_writes(u64 page) {
+  const auto match = [page](const Entry& entry) {
+    return entry.write && entry.first_page <= page && entry.last_page >= page;
+  };
+  for (Log& log : logs_) drop_if(log, match);
+}
+
+void Translations::clear() {
+  auto* entries = reinterpret_cast<Entry*>(map_.data());
+  for (Log& log : logs_) {
+    log = {.entries = entries, .count = 0};
+    entries += kCapacity;
+  }
+  for (auto& table : context_.pages) {
+    for (PageEntry& entry : table) entry = {.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+  }
+  ++forgotten_;
+}
+
+}  // namespace vireo::cpu::translate

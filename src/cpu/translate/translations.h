@@ -1,0 +1,90 @@
+// What translated code remembers of address translation (Context: slots, page entries, jumps to other pages, indirect
+// jumps), how it is filled, and how it is forgotten.
+//
+// Everything that is filled is logged with the guest addresses it stands for, so that a flush costs what was filled
+// since the last one and not the size of the tables. Logs are apart for the two halves of the address space and for
+// global pages: a change of CR3 looks at what it drops only.
+#pragma once
+
+#include "cpu/interp/cpu.h"
+#include "cpu/translate/block.h"
+#include "cpu/translate/context.h"
+#include "host/map.h"
+
+namespace vireo::cpu::translate {
+
+class Translations {
+ public:
+  /// `empty_jump` is what an empty entry of Context::jumps holds.
+  Translations(vm::GuestMemory& memory, Context& context, host::Map log) : memory_(memory), context_(context), map_(std::move(log)) {
+    clear();
+  }
+  static constexpr u64 kLogBytes = 8 * kMiB;
+  void set_empty_jump(const u8* code) { empty_jump_ = reinterpret_cast<u64>(code); }
+
+  enum class Filled : u8 { No, Yes, Scattered };
+  /// Fills the site's slot (or page entry) for the address it checks now. No: the access is not to one piece of RAM
+  /// with the rights it needs. Scattered: filled, and it keeps going elsewhere.
+  Filled fill(interp::Cpu& cpu, Site& site, unsigned view);
+
+  /// Where code at `rip` is; false: nowhere in RAM, or not executable.
+  struct Code {
+    u64 offset = 0;
+    bool global = false;
+    u64 first = 0, last = 0;  ///< the guest page that maps it
+  };
+  bool find_code(interp::Cpu& cpu, u64 rip, Code& code) const;
+
+  void note_edge(u32 slot, const u8* stub, const Code& code);
+  void note_jump(unsigned mode, u64 rip, const Code& code);
+
+  void flush_all();
+  void flush_non_global();
+  void flush_page(u64 va);
+  /// Nothing stores to this page of RAM any more.
+  void drop_writes(u64 page);
+  /// Empties everything, without looking at logs: after the code cache was flushed.
+  void clear();
+
+  /// Counts whatever was forgotten: while it stands still, a check that was passed still holds.
+  u64 forgotten() const { return forgotten_; }
+
+  struct Counters {
+    u64 slots = 0, pages = 0, flushes = 0, page_flushes = 0;
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  enum class What : u8 { Slot, Page, Edge, Jump };
+  struct Entry {
+    u64 first, last;              ///< guest addresses
+    u32 first_page, last_page;    ///< of RAM, when write
+    u64 stub;                     ///< Edge
+    u32 index;
+    What what;
+    u8 table;                     ///< Page: view; Jump: mode
+    bool write;
+  };
+  struct Log {
+    Entry* entries;
+    u32 count;
+  };
+  static constexpr u32 kCapacity = kLogBytes / 4 / sizeof(Entry);
+
+  Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
+  void note(const Entry& entry, bool global);
+  void forget(const Entry& entry);
+  void drop(Log& log);
+  template <class Match>
+  void drop_if(Log& log, Match match);
+
+  vm::GuestMemory& memory_;
+  Context& context_;
+  host::Map map_;
+  Log logs_[4];
+  u64 empty_jump_ = 0;
+  u64 forgotten_ = 0;
+  Counters counters_;
+};
+
+}  // namespace vireo::cpu::translate
