@@ -63,15 +63,15 @@ class StillParavirt final : public vm::KvmParavirt {
   vm::x86::ParavirtState state_;
 };
 
-/// Executes the instructions that KVM hands over. Made when the first one comes: most guests on most hosts need none.
+/// Executes the instructions that KVM hands over.
 class Finisher {
  public:
   explicit Finisher(vm::VcpuSetup setup) : setup_(std::move(setup)) {
     setup_.apic = &apic_;
     setup_.paravirt = &paravirt_;
+    interpreter_ = cpu::interp::make_interpreter(setup_);
   }
   vm::Exit operator()(vm::x86::CpuState& state) {
-    if (!interpreter_) interpreter_ = cpu::interp::make_interpreter(setup_);
     if (auto set = interpreter_->set_state(state); !set) return {vm::ExitReason::Failed, set.error().message};
     auto exit = cpu::interp::step(*interpreter_);
     state = interpreter_->state();

@@ -97,6 +97,12 @@ HostExec::HostExec(Cpu& cpu)
   const auto* leaf = cpu.cpuid.find(7, 0);
   no_x87_selectors_ = leaf != nullptr && (leaf->ebx & bit(13));
   install_host_signal_handlers();
+  if (auto created = host::CodeMemory::create(kCodeSize)) {
+    code_ = std::move(*created);
+  } else {
+    static log::Once once;
+    if (once.first()) log::error("{}; instructions that need the host's own raise #UD", created.error().message);
+  }
 }
 
 std::size_t HostExec::Hash::operator()(const HostBytes& bytes) const {
@@ -113,15 +119,7 @@ const HostInsn* HostExec::find(const DecodedInsn& decoded) {
   key.add(plan.regs.rsp_as);
   if (auto found = forms_.find(key); found != forms_.end()) return &found->second;
 
-  if (code_.size() == 0) {
-    auto created = host::CodeMemory::create(kCodeSize);
-    if (!created) {
-      static log::Once once;
-      if (once.first()) log::error("{}; instructions that need the host's own raise #UD", created.error().message);
-      return nullptr;
-    }
-    code_ = std::move(*created);
-  }
+  if (code_.size() == 0) return nullptr;
   if (code_.size() - used_ < kMaxStubSize) {
     wants_flush = true;
     return nullptr;

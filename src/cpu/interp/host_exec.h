@@ -65,6 +65,7 @@ HostInsn make_form(const DecodedInsn& decoded, const StubPlan& plan);
 
 class HostExec {
  public:
+  /// Makes its code memory, which a process may not be allowed to once a guest runs.
   explicit HostExec(Cpu& cpu);
 
   /// The form of `decoded`; nullptr when there is no room (wants_flush is set) or no stub can be made (it is not).
