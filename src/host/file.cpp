@@ -24,37 +24,51 @@ bool write_all(const Fd& file, std::span<const u8> bytes) {
 
 }  // namespace
 
-NewFile::~NewFile() {
-  if (file_) ::unlink(temporary_.c_str());
+Result<Place> Place::find(const std::string& path) {
+  const std::filesystem::path whole(path);
+  Place place;
+  place.path_ = path;
+  place.name_ = whole.filename();
+  if (place.name_.empty())
+    return fail(ErrorKind::Usage, "{} is not a regular file; name one that may be replaced", path);
+  const auto folder = whole.has_parent_path() ? whole.parent_path().string() : ".";
+  place.folder_ = Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Without the right to list it files can still be put there.
+  if (!place.folder_ && errno == EACCES) place.folder_ = Fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place.folder_) return fail_errno(errno, fmt::format("cannot create {}: its folder cannot be opened", path));
+  return place;
 }
 
-Result<NewFile> NewFile::create(const std::string& path) {
+NewFile::~NewFile() {
+  if (file_) ::unlinkat(place_->folder().get(), temporary_name().c_str(), 0);
+}
+
+Result<NewFile> NewFile::create(const Place& place) {
+  const int folder = place.folder().get();
   struct stat status{};
-  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return fail(ErrorKind::Usage, "{} is not a regular file; name one that may be replaced", path);
+  if (::fstatat(folder, place.name().c_str(), &status, 0) == 0 && !S_ISREG(status.st_mode)) {
+    return fail(ErrorKind::Usage, "{} is not a regular file; name one that may be replaced", place.path());
   }
   NewFile made;
-  made.path_ = path;
-  made.temporary_ = path + ".tmp";
-  made.file_ = Fd(::open(made.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!made.file_) return fail_errno(errno, fmt::format("cannot create {}", made.temporary_));
+  made.place_ = &place;
+  made.file_ = Fd(::openat(folder, made.temporary_name().c_str(), kNewFileFlags, 0600));
+  if (!made.file_) return fail_errno(errno, fmt::format("cannot create {}", made.temporary_path()));
   return made;
 }
 
 Result<> NewFile::write(std::span<const u8> bytes) {
-  if (!write_all(file_, bytes)) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
+  if (!write_all(file_, bytes)) return fail_errno(errno, fmt::format("cannot write {}", temporary_path()));
   return {};
 }
 
 Result<> NewFile::commit() {
-  if (::fsync(file_.get()) != 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_));
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return fail_errno(errno, fmt::format("cannot rename {} to {}", temporary_, path_));
+  if (::fsync(file_.get()) != 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_path()));
+  const int folder = place_->folder().get();
+  if (::renameat(folder, temporary_name().c_str(), folder, place_->name().c_str()) != 0) {
+    return fail_errno(errno, fmt::format("cannot rename {} to {}", temporary_path(), place_->path()));
   }
   file_ = Fd();
-  const auto folder = std::filesystem::path(path_).parent_path();
-  const Fd directory(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory) ::fsync(directory.get());  // some file systems cannot; the file is complete either way
+  ::fsync(folder);  // some file systems cannot; the file is complete either way
   return {};
 }
 
@@ -67,6 +81,8 @@ Result<Fd> open_to_read(const std::string& path) {
   }
   return file;
 }
+
+void rewind(const Fd& file) { ::lseek(file.get(), 0, SEEK_SET); }
 
 Result<Fd> nameless_file(const char* name) {
   Fd file(::memfd_create(name, MFD_CLOEXEC));

@@ -1,6 +1,8 @@
 // Files written so that a reader never sees half of one, and read in order.
 #pragma once
 
+#include <fcntl.h>
+
 #include <span>
 #include <string>
 
@@ -9,6 +11,25 @@
 #include "host/fd.h"
 
 namespace vireo::host {
+
+/// Where a file will be put: its folder, held open, so that writing it later needs no way through the file system.
+class Place {
+ public:
+  Place() = default;
+  static Result<Place> find(const std::string& path);
+
+  const std::string& path() const { return path_; }  ///< as it was named, for messages
+  const std::string& name() const { return name_; }  ///< in the folder
+  const Fd& folder() const { return folder_; }
+  explicit operator bool() const { return static_cast<bool>(folder_); }
+
+ private:
+  std::string path_, name_;
+  Fd folder_;
+};
+
+/// How NewFile opens: what a sandbox has to allow.
+constexpr int kNewFileFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
 
 /// A new version of a file: written beside it, and put in its place as the last step. Readable by its owner alone.
 class NewFile {
@@ -19,18 +40,25 @@ class NewFile {
   /// Without a commit nothing remains.
   ~NewFile();
 
-  static Result<NewFile> create(const std::string& path);
+  /// `place` outlives it.
+  static Result<NewFile> create(const Place& place);
   Result<> write(std::span<const u8> bytes);
   /// The bytes are on the disk when this returns, under the file's own name. May take long.
   Result<> commit();
 
  private:
+  std::string temporary_path() const { return place_->path() + kTemporary; }
+  std::string temporary_name() const { return place_->name() + kTemporary; }
+  static constexpr const char* kTemporary = ".tmp";
+
   Fd file_;
-  std::string path_, temporary_;
+  const Place* place_ = nullptr;
 };
 
 /// Opens for reading; a directory is an error of kind Usage.
 Result<Fd> open_to_read(const std::string& path);
+/// Puts `file`, if it can stand anywhere else than at its end, back to its beginning.
+void rewind(const Fd& file);
 /// A file in memory without a name, empty; append to it and empty it again.
 Result<Fd> nameless_file(const char* name);
 Result<> append(const Fd& file, std::span<const u8> bytes);

@@ -7,7 +7,7 @@
 
 namespace vireo::host {
 
-Pagemap::Pagemap() : file_(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) {}
+Fd Pagemap::open() { return Fd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)); }
 
 bool Pagemap::fill(u64 page) {
   const auto got = ::pread(file_.get(), entries_, sizeof entries_, static_cast<off_t>(page * sizeof(u64)));

@@ -12,7 +12,10 @@ namespace vireo::host {
 /// having content.
 class Pagemap {
  public:
-  Pagemap();
+  /// The file, opened before the process may open no more; empty where it is missing.
+  static Fd open();
+  /// `file` outlives it.
+  explicit Pagemap(const Fd& file) : file_(file) {}
   /// Bit i of the result: the page `from` + i has content, in memory or swapped out. `pages` is 1..64, `from` page
   /// aligned.
   u64 content(const u8* from, unsigned pages);
@@ -21,7 +24,7 @@ class Pagemap {
   static constexpr u64 kWindow = 2048;  ///< entries read at a time
   bool fill(u64 page);
 
-  Fd file_;
+  const Fd& file_;
   u64 first_ = 0, count_ = 0;
   u64 entries_[kWindow] = {};
 };

@@ -72,7 +72,7 @@ Result<MachineDescription> describe(const Record& first) {
 
 }  // namespace
 
-Result<> save(const Contents& contents, const vm::GuestMemory& memory, Writer& writer) {
+Result<> save(const Contents& contents, const vm::GuestMemory& memory, const host::Fd& pagemap_file, Writer& writer) {
   TRY(writer.begin());
   TRY(writer.put(RecordType::Machine, vm::save_fields("machine", contents.machine).bytes));
   for (const auto& state : contents.states) TRY(writer.put(RecordType::State, pack(state)));
@@ -80,7 +80,7 @@ Result<> save(const Contents& contents, const vm::GuestMemory& memory, Writer& w
     TRY(writer.put(RecordType::Cpu, pack(cpu_record(i, contents.cpus[i]))));
   }
   PageWriter pages;
-  return pages.put_all(memory, writer);
+  return pages.put_all(memory, pagemap_file, writer);
 }
 
 Result<Contents> examine(Source& source) {

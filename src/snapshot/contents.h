@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "host/fd.h"
 #include "snapshot/description.h"
 #include "snapshot/stream.h"
 #include "vm/memory/memory.h"
@@ -22,8 +23,9 @@ struct Contents {
   std::vector<vm::x86::CpuState> cpus;
 };
 
-/// Begins the stream; the caller adds boot files if there are any, and ends it.
-Result<> save(const Contents& contents, const vm::GuestMemory& memory, Writer& writer);
+/// Begins the stream; the caller adds boot files if there are any, and ends it. `pagemap_file` is that of
+/// host::Pagemap::open.
+Result<> save(const Contents& contents, const vm::GuestMemory& memory, const host::Fd& pagemap_file, Writer& writer);
 
 /// Reads and checks everything but the compressed bytes of RAM.
 Result<Contents> examine(Source& source);

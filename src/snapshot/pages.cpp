@@ -31,8 +31,8 @@ PageWriter::PageWriter()
     : context_(ZSTD_createCCtx()), raw_(kBlockSize), payload_(kHead + ZSTD_compressBound(kBlockSize)) {}
 PageWriter::~PageWriter() { ZSTD_freeCCtx(context_); }
 
-Result<> PageWriter::put_all(const vm::GuestMemory& memory, Writer& writer) {
-  host::Pagemap pagemap;
+Result<> PageWriter::put_all(const vm::GuestMemory& memory, const host::Fd& pagemap_file, Writer& writer) {
+  host::Pagemap pagemap(pagemap_file);
   for (u64 offset = 0; offset < memory.size(); offset += kBlockSize) {
     const u8* block = memory.base() + offset;
     const auto pages = static_cast<unsigned>(std::min<u64>(kPagesPerBlock, (memory.size() - offset) >> kPageShift));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "host/fd.h"
 #include "snapshot/stream.h"
 #include "vm/memory/memory.h"
 
@@ -21,8 +22,9 @@ class PageWriter {
  public:
   PageWriter();
   ~PageWriter();
-  /// All of RAM. Needs less than 2 MiB besides, and touches no page that the guest did not.
-  Result<> put_all(const vm::GuestMemory& memory, Writer& writer);
+  /// All of RAM; `pagemap_file` from host::Pagemap::open. Needs less than 2 MiB besides, and touches no page that the
+  /// guest did not.
+  Result<> put_all(const vm::GuestMemory& memory, const host::Fd& pagemap_file, Writer& writer);
 
  private:
   ZSTD_CCtx_s* context_;

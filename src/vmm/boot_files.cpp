@@ -51,6 +51,12 @@ Result<BootFiles> BootFiles::from_state(host::Fd state, std::string path) {
   return files;
 }
 
+Result<host::Fd> BootFiles::open(const std::string& path) const {
+  auto file = (path == kernel_path_ ? kernel_ : initrd_).duplicate();
+  if (!file) return fail(ErrorKind::Failed, "cannot open {} again", path);
+  return file;
+}
+
 Result<> BootFiles::extract(snapshot::BootFile which, const host::Fd& to) const {
   snapshot::FileSource source(state_, state_path_);
   NamelessSink sink(to);

@@ -1,8 +1,8 @@
 // Kernel and initrd, for as long as the guest may reboot.
 //
-// A machine that was started has them by their paths; they are also held open, so that what is saved is what was booted
-// even when the files were replaced since. A restored machine has them in its state file: they stand in files without a
-// name, which have content only while somebody needs it.
+// They are held open: what boots again and what is saved is what was booted first even when the files were replaced
+// since, and no file has to be opened once the guest runs. A restored machine has them in its state file: they stand in
+// files without a name, which have content only while somebody needs it.
 #pragma once
 
 #include <string>
@@ -18,9 +18,12 @@ class BootFiles {
   /// `state` is the open state file, called `path` in messages.
   static Result<BootFiles> from_state(host::Fd state, std::string path);
 
-  /// To open them by; the initrd's is empty when there is none.
+  /// What they are called; the initrd's is empty when there is none.
   const std::string& kernel() const { return kernel_path_; }
   const std::string& initrd() const { return initrd_path_; }
+
+  /// The one of that path, held open since the beginning: another descriptor of it.
+  Result<host::Fd> open(const std::string& path) const;
 
   /// They can be read between these two.
   Result<> provide();

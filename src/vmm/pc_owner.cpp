@@ -35,12 +35,13 @@ void PcOwner::press_power_button() {
 }
 
 Result<> PcOwner::save(bool complete) {
-  if (finishing_) return fail(ErrorKind::WrongState, "the save before is still being written to {}", setup_.save_file);
+  if (finishing_)
+    return fail(ErrorKind::WrongState, "the save before is still being written to {}", setup_.save_place.path());
   const u64 began = host::Loop::now_ns();
-  TRY_ASSIGN(auto file, host::NewFile::create(setup_.save_file));
+  TRY_ASSIGN(auto file, host::NewFile::create(setup_.save_place));
   auto save = std::make_unique<Save>(std::move(file));
   TRY(snapshot::save(contents_of(setup_.pc, setup_.clock, setup_.engine, setup_.features), setup_.pc.memory(),
-                     save->writer));
+                     pagemap_file_, save->writer));
   save->seconds = static_cast<double>(host::Loop::now_ns() - began) / 1e9;
   if (complete) return write_rest(*save);
   begun_ = std::move(save);
@@ -54,7 +55,7 @@ Result<> PcOwner::write_rest(Save& save) {
   TRY(saved);
   TRY(save.writer.end());
   TRY(save.sink.commit());
-  setup_.notice("saved to {}: {:.1f} MiB; the guest stood still for {:.2f} s", setup_.save_file,
+  setup_.notice("saved to {}: {:.1f} MiB; the guest stood still for {:.2f} s", setup_.save_place.path(),
                 static_cast<double>(save.sink.size()) / static_cast<double>(kMiB), save.seconds);
   return {};
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <thread>
 
+#include "host/file.h"
+#include "host/pagemap.h"
 #include "machine/pc/pc.h"
 #include "snapshot/file.h"
 #include "vm/clock/vm_clock.h"
@@ -20,15 +22,19 @@ class PcOwner final : public Machine {
   struct Setup {
     machine::Pc& pc;
     vm::VmClock& clock;
-    BootFiles files;
+    BootFiles& files;
     std::string engine;                   ///< its name, for state files
     const vm::x86::CpuidTable& features;  ///< what its CPUs have
-    std::string save_file;                ///< empty: nothing is ever saved
+    host::Place save_place;               ///< empty: nothing is ever saved
     Notices notice;
   };
-  explicit PcOwner(Setup setup) : setup_(std::move(setup)) {}
+  explicit PcOwner(Setup setup) : setup_(std::move(setup)) {
+    if (setup_.save_place) pagemap_file_ = host::Pagemap::open();
+  }
   /// Waits for a save that is still being written.
   ~PcOwner() override;
+
+  const host::Place& save_place() const { return setup_.save_place; }
 
   void set_time(bool runs) override;
   Result<> boot() override;
@@ -47,6 +53,7 @@ class PcOwner final : public Machine {
   Result<> write_rest(Save& save);
 
   Setup setup_;
+  host::Fd pagemap_file_;
   std::unique_ptr<Save> begun_;
   std::thread finisher_;
   std::atomic<bool> finishing_{false};

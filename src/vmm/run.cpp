@@ -102,7 +102,11 @@ Result<int> run(const Config& config) {
     TRY_ASSIGN(spec, spec_of(config, saved->description(), files));
     TRY(machine::check(spec));
   }
-  if (config.save_on) TRY(host::NewFile::create(config.save_on->file));  // it could be written
+  host::Place save_place;
+  if (config.save_on) {
+    TRY_ASSIGN(save_place, host::Place::find(config.save_on->file));
+    TRY(host::NewFile::create(save_place));  // it could be written
+  }
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
   // The machine, without a guest in it yet.
@@ -113,8 +117,14 @@ Result<int> run(const Config& config) {
   vm::VmClock clock(*loop, host::tsc_khz(), saved ? saved->description().tsc_khz : 0);
   std::unique_ptr<chardev::ByteChannel> console;
   LateChannel serial;
-  machine::PcHost pc_host{
-      .clock = clock, .power = life, .serial = {&serial}, .make_vcpu = {}, .cpuid = {}, .make_fabric = {}};
+  machine::PcHost pc_host{.clock = clock,
+                          .power = life,
+                          .serial = {&serial},
+                          .make_vcpu = {},
+                          .cpuid = {},
+                          .make_fabric = {},
+                          .open_file = {}};
+  pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
     return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = engine.engine != Engine::Kvm});
   };
@@ -125,10 +135,10 @@ Result<int> run(const Config& config) {
 
   PcOwner owner({.pc = *pc,
                  .clock = clock,
-                 .files = std::move(files),
+                 .files = files,
                  .engine = engine_name(engine),
                  .features = features,
-                 .save_file = config.save_on ? config.save_on->file : "",
+                 .save_place = std::move(save_place),
                  .notice = notice});
   if (saved) {
     TRY(saved->load_into(*pc, clock, features));

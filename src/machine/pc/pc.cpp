@@ -27,10 +27,15 @@ struct FileBytes {
   std::span<const u8> bytes;
 };
 
+Result<host::Fd> open_file(const PcHost& host, const std::string& path) {
+  return host.open_file ? host.open_file(path) : host::open_to_read(path);
+}
+
 /// The whole file; Usage when it is larger than the guest's memory, into which it must fit anyway.
-Result<FileBytes> read_file(const std::string& path, u64 guest_memory) {
+Result<FileBytes> read_file(const PcHost& host, const std::string& path, u64 guest_memory) {
   const u64 limit = std::min(guest_memory, 4 * kGiB);
-  TRY_ASSIGN(const host::Fd file, host::open_to_read(path));
+  TRY_ASSIGN(const host::Fd file, open_file(host, path));
+  host::rewind(file);
   TRY_ASSIGN(host::Map map, host::Map::anonymous(limit + kPageSize));
   TRY_ASSIGN(const std::size_t size, host::read_up_to(file, std::span(map.data(), limit + 1), path));
   if (size > limit) {
@@ -110,10 +115,10 @@ Result<> PcMachine::build() {
 
 Result<vm::x86::CpuState> PcMachine::load_kernel() {
   if (spec_.kernel.empty()) return fail(ErrorKind::Usage, "there is no kernel to boot; name one with --kernel");
-  TRY_ASSIGN(const auto kernel, read_file(spec_.kernel, spec_.memory));
+  TRY_ASSIGN(const auto kernel, read_file(host_, spec_.kernel, spec_.memory));
   FileBytes initrd;
   if (!spec_.initrd.empty()) {
-    TRY_ASSIGN(initrd, read_file(spec_.initrd, spec_.memory));
+    TRY_ASSIGN(initrd, read_file(host_, spec_.initrd, spec_.memory));
     if (initrd.bytes.empty()) return fail(ErrorKind::Usage, "initrd '{}' is empty", spec_.initrd);
   }
   const unsigned serial_ports = static_cast<unsigned>(std::min(host_.serial.size(), std::size(layout::kComPorts)));
@@ -152,7 +157,7 @@ Result<std::unique_ptr<Pc>> Pc::create(const Spec& spec, PcHost host) {
   TRY(check(spec));
   // Missing files are told before memory is taken; boot() reads them, each time.
   for (const auto* path : {&spec.kernel, &spec.initrd}) {
-    if (!path->empty()) TRY(host::open_to_read(*path));
+    if (!path->empty()) TRY(open_file(host, *path));
   }
   TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory)));
   auto machine = std::make_unique<PcMachine>(spec, std::move(host), std::move(memory));

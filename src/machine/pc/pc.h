@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "chardev/api/channel.h"
+#include "host/fd.h"
 #include "machine/pc/fabric.h"
 #include "machine/spec/spec.h"
 #include "vm/device/device.h"
@@ -38,6 +39,8 @@ struct PcHost {
   /// An engine with its own local APICs brings them here; empty: software LAPICs. Called once, before the first
   /// make_vcpu.
   std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric = {};
+  /// How the spec's kernel and initrd are opened, at each boot; empty: by their paths.
+  std::function<Result<host::Fd>(const std::string& path)> open_file = {};
 };
 
 class Pc {

@@ -66,7 +66,7 @@ Contents make_contents(const vm::GuestMemory& memory) {
 std::vector<u8> saved(const Contents& contents, const vm::GuestMemory& memory) {
   ByteSink sink;
   Writer writer(sink);
-  EXPECT_TRUE(save(contents, memory, writer));
+  EXPECT_TRUE(save(contents, memory, host::Pagemap::open(), writer));
   EXPECT_TRUE(writer.end());
   return std::move(sink.bytes);
 }
@@ -128,7 +128,9 @@ TEST(Snapshot, SkipsPagesWithoutContent) {
   memory.base()[600 * kMiB] = 1;
   std::memset(memory.base() + 64 * kMiB, 0, 8 * kMiB);  // touched, but zero
   EXPECT_LT(saved(make_contents(memory), memory).size(), 16 * kKiB);
-  EXPECT_EQ(host::Pagemap().content(memory.base() + 700 * kMiB, 64), 0u) << "saving touched the guest's memory";
+  const auto pagemap_file = host::Pagemap::open();
+  EXPECT_EQ(host::Pagemap(pagemap_file).content(memory.base() + 700 * kMiB, 64), 0u)
+      << "saving touched the guest's memory";
 }
 
 TEST(Snapshot, CutOffAnywhereIsRefused) {
@@ -224,7 +226,7 @@ TEST(Snapshot, CarriesTheFilesAGuestRebootNeeds) {
   for (auto& byte : kernel) byte = static_cast<u8>(random());
   ByteSink sink;
   Writer writer(sink);
-  ASSERT_TRUE(save(make_contents(memory), memory, writer));
+  ASSERT_TRUE(save(make_contents(memory), memory, host::Pagemap::open(), writer));
   ByteSource from(kernel);
   ASSERT_TRUE(save_boot_file(writer, BootFile::Kernel, from));
   ASSERT_TRUE(writer.end());
@@ -242,15 +244,17 @@ TEST(Snapshot, AHalfWrittenFileNeverReplacesAGoodOne) {
   std::filesystem::create_directory(folder);
   const auto path = folder / "vm.state";
   std::ofstream(path) << "good";
+  const auto place = host::Place::find(path);
+  ASSERT_TRUE(place);
   {
-    auto file = host::NewFile::create(path);
+    auto file = host::NewFile::create(*place);
     ASSERT_TRUE(file);
     ASSERT_TRUE(file->write(std::vector<u8>(100, 1)));
   }
   EXPECT_EQ(std::filesystem::file_size(path), 4u);
   EXPECT_FALSE(std::filesystem::exists(folder / "vm.state.tmp"));
 
-  auto file = host::NewFile::create(path);
+  auto file = host::NewFile::create(*place);
   ASSERT_TRUE(file);
   FileSink sink(std::move(*file));
   const auto bytes = small_file();
@@ -264,7 +268,9 @@ TEST(Snapshot, AHalfWrittenFileNeverReplacesAGoodOne) {
 }
 
 TEST(Snapshot, AStateFileMayNotReplaceADevice) {
-  const auto refused = host::NewFile::create("/dev/null");
+  const auto place = host::Place::find("/dev/null");
+  ASSERT_TRUE(place);
+  const auto refused = host::NewFile::create(*place);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::Usage);
 }

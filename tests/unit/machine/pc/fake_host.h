@@ -78,7 +78,8 @@ struct FakeHost {
               return std::make_unique<KeptVcpu>(setup);
             },
             .cpuid = [](unsigned) { return vm::x86::CpuidTable{{{.leaf = 0x80000008, .eax = 40}}}; },
-            .make_fabric = {}};
+            .make_fabric = {},
+            .open_file = {}};
   }
 };
 
