@@ -142,6 +142,13 @@ constexpr RunOption kOptions[] = {
        TRY_ASSIGN(config.after_save, choose<vmm::AfterSave>(values[0], {{"go-on", GoOn}, {"stop", Stop}}));
        return {};
      }},
+    {"sandbox", "on|report|off", 1,
+     "what a forbidden system call of this process does: kills it, names itself first, or is not forbidden (on)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       using enum vmm::Sandbox;
+       TRY_ASSIGN(config.sandbox, choose<vmm::Sandbox>(values[0], {{"on", On}, {"report", Report}, {"off", Off}}));
+       return {};
+     }},
     {"restore", "FILE", 1, "go on with the machine that was saved to FILE, instead of booting a kernel",
      [](vmm::Config& config, Values values) { return set_path(config.restore, values[0]); }},
     {"quiet", nullptr, 0, "print only warnings and errors",

@@ -12,7 +12,15 @@ namespace vireo::vmm {
 enum class Engine : u8 { Auto, Kvm, Translate, Interpret };
 enum class OnCrash : u8 { Stop, Reboot };
 enum class AfterSave : u8 { GoOn, Stop };
+enum class Sandbox : u8 { On, Report, Off };
 enum class Console : u8 { Stdio, None, File };
+
+/// Sanitizers need system calls that a machine does not.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr Sandbox kDefaultSandbox = Sandbox::Off;
+#else
+constexpr Sandbox kDefaultSandbox = Sandbox::On;
+#endif
 
 struct SaveOn {
   int signal = 0;
@@ -33,7 +41,8 @@ struct Config {
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;
   std::string restore;  ///< path of a state file, empty: boot the kernel
-  bool quiet = false;   ///< nothing on standard error but warnings and errors
+  Sandbox sandbox = kDefaultSandbox;
+  bool quiet = false;  ///< nothing on standard error but warnings and errors
 };
 
 }  // namespace vireo::vmm

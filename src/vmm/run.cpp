@@ -6,6 +6,7 @@
 #include "chardev/file/file.h"
 #include "chardev/stdio/stdio.h"
 #include "cpu/x86/cpuid_model.h"
+#include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
 #include "vmm/engines.h"
@@ -73,6 +74,17 @@ Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
     if (!host::signal_is_ignored(signal)) TRY(loop.add_signal(signal, [&life] { life.ask_for_power_off(); }));
   }
   if (config.save_on) TRY(loop.add_signal(config.save_on->signal, [&life] { life.ask_for_save(); }));
+  return {};
+}
+
+/// The last thing before the guest runs, and before any other thread.
+Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner) {
+  host::SandboxNeeds needs{.folders = {}, .requests = {}, .report = config.sandbox == Sandbox::Report};
+  if (owner.save_place()) needs.folders.push_back(owner.save_place().folder().get());
+  if (engine.kvm) needs.requests = cpu::kvm::requests_of_a_running_vm();
+  TRY(host::enter_sandbox(needs));
+  // What root may do by capability it may not any more.
+  if (owner.save_place()) TRY(host::NewFile::create(owner.save_place()));
   return {};
 }
 
@@ -154,6 +166,7 @@ Result<int> run(const Config& config) {
   for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
+  if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner));
   life.start();
   loop->run();
   cpus.pause();

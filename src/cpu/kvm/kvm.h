@@ -8,7 +8,7 @@
 //
 // Files: kvm.h/vm.cpp the VM, host.cpp what this host offers, vcpu.* the run loop, vcpu_state.cpp the state in full,
 // convert.* the kernel's structures to and from vm/x86/state.h, cpuid.* what the guest may be told, abi.h request
-// numbers.
+// numbers, requests.cpp those that are made once the guest runs.
 //
 // Time. The guest's TSC is the host's plus an offset, and the VM's clock says which. When a vCPU begins to run and the
 // clock was paused or restored meanwhile, the offset and kvmclock are set again, so both stand still together with the
@@ -24,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct Support {
 };
 Support probe(const char* device = "/dev/kvm");
 inline bool hardware_backed() { return probe().hardware_backed; }
+
+/// The ioctl requests made once the guest runs; a sandbox allows no others.
+std::span<const unsigned long> requests_of_a_running_vm();
 
 /// Executes exactly one instruction of a vCPU on `state` and returns Kicked when it went well. Called on the vCPU's
 /// thread. It must not trust anything it decoded before: the guest's writes under KVM are not noted in the memory's

@@ -57,6 +57,7 @@ on-crash = "reboot"
 save-on = ["SIGUSR2", "vm.state"]
 after-save = "stop"
 restore = "old.state"
+sandbox = "report"
 quiet = true
 )",
                                         "vm.toml", config);
@@ -76,6 +77,7 @@ quiet = true
   EXPECT_EQ(config.save_on->file, "vm.state");
   EXPECT_EQ(config.after_save, vmm::AfterSave::Stop);
   EXPECT_EQ(config.restore, "old.state");
+  EXPECT_EQ(config.sandbox, vmm::Sandbox::Report);
   EXPECT_TRUE(config.quiet);
 }
 

@@ -1,0 +1,65 @@
+#include "host/sandbox.h"
+
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/types.h"
+#include "host/sandbox_calls.h"
+
+namespace vireo::host {
+namespace {
+
+/// Ambient, bounding, then the three sets of the process itself (capabilities(7)). Without CAP_SETPCAP the bounding set
+/// stays as it is; with no_new_privs nothing is ever gained from it.
+Result<> drop_capabilities() {
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) {
+      return fail_errno(errno, "cannot drop a capability from the bounding set");
+    }
+  }
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capset, &header, none) != 0) return fail_errno(errno, "cannot drop capabilities");
+  return {};
+}
+
+/// Opens, creates, renames and removes only below the folders, by landlock(7). A kernel without it (before 5.13, or not
+/// turned on) leaves this to the system call filter, which sees descriptors but no paths.
+Result<> restrict_files(std::span<const int> folders) {
+  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (version < 1) return {};
+  constexpr u64 kRefer = 1 << 13, kTruncate = 1 << 14;  // of versions 2 and 3
+  const u64 truncate = version >= 3 ? kTruncate : 0;
+  landlock_ruleset_attr all{};
+  all.handled_access_fs = (kRefer - 1) | (version >= 2 ? kRefer : 0) | truncate;
+  const Fd rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &all, sizeof all.handled_access_fs, 0)));
+  if (!rules) return fail_errno(errno, "cannot restrict files");
+  for (const int folder : folders) {
+    landlock_path_beneath_attr replace{};
+    replace.allowed_access =
+        LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | truncate;
+    replace.parent_fd = folder;
+    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &replace, 0) != 0) {
+      return fail_errno(errno, "cannot keep a folder for files");
+    }
+  }
+  if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0) return fail_errno(errno, "cannot restrict files");
+  return {};
+}
+
+}  // namespace
+
+Result<> enter_sandbox(const SandboxNeeds& needs) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "cannot renounce new privileges");
+  TRY(restrict_files(needs.folders));
+  TRY(drop_capabilities());
+  return restrict_system_calls(needs);
+}
+
+}  // namespace vireo::host

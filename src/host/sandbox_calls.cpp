@@ -1,0 +1,221 @@
+#include "host/sandbox_calls.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "host/file.h"
+
+namespace vireo::host {
+namespace {
+
+/// Which uses of a call are meant, besides its row's own conditions.
+enum class Only : u8 {
+  Any,
+  ThisProcess,  ///< argument 0 is this process
+  OurFolders,   ///< argument 0 is a folder in which files are replaced; without one the call is forbidden
+  OurRequests,  ///< argument 1 is a device request that the machine needs
+};
+
+struct Row {
+  int call;
+  const char* why;
+  Only only = Only::Any;
+  std::array<scmp_arg_cmp, 2> when = {};  ///< both must hold
+  int refused = 0;                        ///< an error number: the call is not made, and fails with it
+};
+
+constexpr scmp_arg_cmp masked(unsigned argument, u64 mask, u64 value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+/// The kernel takes these arguments as 32 bits.
+constexpr scmp_arg_cmp equal(unsigned argument, u64 value) { return masked(argument, 0xFFFFFFFF, value & 0xFFFFFFFF); }
+
+constexpr scmp_arg_cmp kNotExecutable = masked(2, PROT_EXEC, 0);
+/// A thread of this process, in no new namespace (0x7E020080: CLONE_NEW*).
+constexpr u64 kThread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+constexpr scmp_arg_cmp kThreadOnly = masked(0, kThread | CLONE_PTRACE | CLONE_VFORK | 0x7E020080, kThread);
+
+// The list. Everything else kills the process.
+constexpr Row kAllowed[] = {
+    // Descriptors that are open already
+    {SCMP_SYS(read), "console input, eventfd, timerfd, signalfd"},
+    {SCMP_SYS(write), "console output, log, wake-ups, the file that is saved"},
+    {SCMP_SYS(writev), "the C library's last words (abort, assert)"},
+    {SCMP_SYS(pread64), "boot files, the pagemap, the kept state file"},
+    {SCMP_SYS(sendto), "console output to a socket, to its peer alone", Only::Any, {equal(4, 0), equal(5, 0)}},
+    {SCMP_SYS(lseek), "boot files"},
+    {SCMP_SYS(ftruncate), "boot files in memory are emptied after use"},
+    {SCMP_SYS(fsync), "a saved file is on the disk before it gets its name"},
+    {SCMP_SYS(fstat), "standard streams"},
+    {SCMP_SYS(newfstatat), "fstat, as the C library does it", Only::Any, {equal(3, AT_EMPTY_PATH)}},
+    {SCMP_SYS(fcntl), "boot files are opened again by duplicating them", Only::Any, {equal(1, F_DUPFD_CLOEXEC)}},
+    {SCMP_SYS(close), "whatever is done with"},
+    // Files that are replaced (NewFile)
+    {SCMP_SYS(newfstatat), "it may replace a regular file only", Only::OurFolders, {equal(3, 0)}},
+    {SCMP_SYS(openat), "the new version beside it", Only::OurFolders, {equal(2, kNewFileFlags)}},
+    {SCMP_SYS(renameat), "the new version takes the old one's place", Only::OurFolders},
+    {SCMP_SYS(unlinkat), "an unfinished version goes", Only::OurFolders, {equal(2, 0)}},
+    {SCMP_SYS(openat),
+     "the C library asks /proc and /sys for advice, and does without",
+     Only::Any,
+     {masked(2, O_ACCMODE, O_RDONLY)},
+     EACCES},
+    // Event loop
+    {SCMP_SYS(epoll_wait), "the loop sleeps"},
+    {SCMP_SYS(epoll_ctl), "watchers come, change and go"},
+    {SCMP_SYS(timerfd_settime), "the loop's timer"},
+    {SCMP_SYS(poll), "does the console take or have bytes?"},
+    // Terminal and devices
+    {SCMP_SYS(ioctl), "is it a terminal? its mode", Only::Any, {equal(1, TCGETS)}},
+    {SCMP_SYS(ioctl), "raw mode after a stop", Only::Any, {equal(1, TCSETS)}},
+    {SCMP_SYS(ioctl), "are we in the terminal's background?", Only::Any, {equal(1, TIOCGPGRP)}},
+    {SCMP_SYS(ioctl), "KVM", Only::OurRequests},
+    {SCMP_SYS(getpgrp), "are we in the terminal's background?"},
+    // Memory; nothing becomes executable any more
+    {SCMP_SYS(mmap), "heap, thread stacks, boot files while they are read", Only::Any, {kNotExecutable}},
+    {SCMP_SYS(mprotect), "heap, thread stacks", Only::Any, {kNotExecutable}},
+    {SCMP_SYS(munmap), "the same"},
+    {SCMP_SYS(mremap), "heap"},
+    {SCMP_SYS(brk), "heap"},
+    {SCMP_SYS(madvise), "guest memory goes back to the host; stacks of ended threads"},
+    // Threads
+    {SCMP_SYS(clone), "vCPUs, the thread that saves", Only::Any, {kThreadOnly}},
+    {SCMP_SYS(clone3), "its flags cannot be looked at; the C library then takes clone", Only::Any, {}, ENOSYS},
+    {SCMP_SYS(set_robust_list), "a thread starts"},
+    {SCMP_SYS(rseq), "a thread starts"},
+    {SCMP_SYS(sigaltstack), "a thread starts or ends"},
+    {SCMP_SYS(prctl), "its name", Only::Any, {equal(0, PR_SET_NAME)}},
+    {SCMP_SYS(gettid), "kicks, log"},
+    {SCMP_SYS(getpid), "kicks, abort"},
+    {SCMP_SYS(tgkill), "kicks, abort, stop", Only::ThisProcess},
+    {SCMP_SYS(futex), "locks, HLT"},
+    {SCMP_SYS(membarrier), "code tracking (vm/memory)"},
+    {SCMP_SYS(sched_yield), "waiting for another thread"},
+    {SCMP_SYS(sched_getaffinity), "how many CPUs the heap is for"},
+    {SCMP_SYS(exit), "a thread ends"},
+    {SCMP_SYS(exit_group), "the process ends"},
+    // Signals
+    {SCMP_SYS(rt_sigaction), "a fatal signal becomes fatal again in its handler"},
+    {SCMP_SYS(rt_sigprocmask), "threads start, KVM's timer"},
+    {SCMP_SYS(rt_sigreturn), "handlers return"},
+    {SCMP_SYS(restart_syscall), "a sleep goes on after SIGCONT"},
+    // Time, where the vDSO cannot tell it
+    {SCMP_SYS(clock_gettime), "the machine's clocks"},
+    {SCMP_SYS(clock_nanosleep), "sleeps"},
+    {SCMP_SYS(nanosleep), "sleeps"},
+    {SCMP_SYS(gettimeofday), "log"},
+    {SCMP_SYS(time), "the RTC"},
+    {SCMP_SYS(getrandom), "the C library's heap in other versions"},
+};
+
+class Filter {
+ public:
+  explicit Filter(bool report) : context_(::seccomp_init(report ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS)) {
+    set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // no 32-bit calls
+    set(SCMP_FLTATR_CTL_TSYNC, 1);
+    // Before Linux 5.16 a filter also slowed the whole process down against speculative store bypass. What a guest must
+    // not learn by speculation is the engines' care.
+    set(SCMP_FLTATR_CTL_SSB, 1);
+    set(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // binary tree
+  }
+
+  void allow(const Row& row, const SandboxNeeds& needs) {
+    switch (row.only) {
+      case Only::Any:
+        return allow(row, scmp_arg_cmp{});
+      case Only::ThisProcess:
+        return allow(row, equal(0, static_cast<u64>(::getpid())));
+      case Only::OurFolders:
+        for (const int folder : needs.folders) allow(row, equal(0, static_cast<u64>(folder)));
+        return;
+      case Only::OurRequests:
+        for (const unsigned long request : needs.requests) allow(row, equal(1, request));
+        return;
+    }
+  }
+
+  Result<> load() {
+    if (context_ && error_ == 0) error_ = ::seccomp_load(context_.get());
+    if (!context_ || error_ != 0) return fail_errno(-error_, "cannot restrict system calls");
+    return {};
+  }
+
+ private:
+  void set(scmp_filter_attr attribute, u32 value) {
+    if (context_ && error_ == 0) error_ = ::seccomp_attr_set(context_.get(), attribute, value);
+  }
+  void allow(const Row& row, const scmp_arg_cmp& more) {
+    std::vector<scmp_arg_cmp> conditions;
+    for (const auto& condition : {row.when[0], row.when[1], more}) {
+      if (condition.op != _SCMP_CMP_MIN) conditions.push_back(condition);
+    }
+    add(row.refused == 0 ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(static_cast<u32>(row.refused)), row.call, conditions);
+  }
+  void add(u32 action, int call, std::span<const scmp_arg_cmp> conditions) {
+    if (!context_ || error_ != 0) return;
+    error_ = ::seccomp_rule_add_array(context_.get(), action, call, static_cast<unsigned>(conditions.size()),
+                                      conditions.data());
+  }
+
+  struct Release {
+    void operator()(void* context) const { ::seccomp_release(context); }
+  };
+  std::unique_ptr<void, Release> context_;
+  int error_ = 0;  ///< the first, negative
+};
+
+// The names are looked up before: a signal handler may not allocate.
+constexpr int kNames = 512;
+std::array<char[32], kNames> names;
+
+void learn_names() {
+  for (int call = 0; call < kNames; ++call) {
+    char* name = ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+    std::strncpy(names[static_cast<std::size_t>(call)], name == nullptr ? "unknown" : name, sizeof names[0] - 1);
+    std::free(name);
+  }
+}
+
+void report_call(int, siginfo_t* info, void*) {
+  const int call = info->si_syscall;
+  const char* name = call >= 0 && call < kNames ? names[static_cast<std::size_t>(call)] : "unknown";
+  std::array<char, 160> line;
+  const auto end =
+      fmt::format_to_n(line.data(), line.size(),
+                       "vireo: the sandbox forbids the system call {} (number {}); the process ends\n", name, call);
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), std::min(end.size, line.size()));
+  std::quick_exit(1);  // a terminal in raw mode is restored
+}
+
+Result<> report_violations() {
+  learn_names();
+  struct sigaction action{};
+  action.sa_sigaction = report_call;
+  action.sa_flags = SA_SIGINFO;
+  if (::sigaction(SIGSYS, &action, nullptr) != 0) return fail_errno(errno, "cannot handle SIGSYS");
+  return {};
+}
+
+}  // namespace
+
+Result<> restrict_system_calls(const SandboxNeeds& needs) {
+  if (needs.report) TRY(report_violations());
+  Filter filter(needs.report);
+  for (const auto& row : kAllowed) filter.allow(row, needs);
+  return filter.load();
+}
+
+}  // namespace vireo::host
