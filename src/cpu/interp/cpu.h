@@ -229,6 +229,13 @@ class Cpu {
   void set_tsc_offset(u64 offset);
   u64 tsc_offset = 0;  ///< guest-visible TSC minus clock.tsc(); the APIC and kvmclock know it too
 
+  /// What the engine's statistics are made of. Counted off the fast paths only.
+  struct Counters {
+    u64 mmio = 0, apic = 0, port = 0, halt = 0, kick = 0;
+    u64 interrupts = 0, nmis = 0, exceptions = 0, page_walks = 0;
+  };
+  Counters counters;
+
   // --- The world
   // ----------------------------------------------------------------------------------------------------------------
   vm::GuestMemory& memory;

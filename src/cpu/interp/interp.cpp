@@ -10,6 +10,7 @@ using namespace vm::x86;
 class Interpreter final : public RunLoop {
  public:
   explicit Interpreter(const vm::VcpuSetup& setup) : RunLoop(setup), blocks_(setup.memory) {}
+  vm::Stats stats() override;
 
  private:
   void run_code() override;
@@ -71,6 +72,13 @@ const Block* Interpreter::block_at_rip() {
     return block;
   }
   return cpu_.rip + block->bytes - 1 <= cpu_.sys.segment[CS].limit ? block : nullptr;
+}
+
+vm::Stats Interpreter::stats() {
+  vm::Stats stats = RunLoop::stats();
+  stats.counters.push_back({"translations", blocks_.counters().built});
+  stats.counters.push_back({"cache_flushes", blocks_.counters().cleared});
+  return stats;
 }
 
 }  // namespace vireo::cpu::interp

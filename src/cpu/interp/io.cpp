@@ -23,11 +23,13 @@ void check_permission(Cpu& cpu, u16 port, unsigned size) {
 
 u32 port_in(Cpu& cpu, u16 port, unsigned size) {
   note_port_access(cpu, port, size);
+  ++cpu.counters.port;
   return cpu.io.port_read(port, static_cast<u8>(size));
 }
 
 void port_out(Cpu& cpu, u16 port, unsigned size, u32 value) {
   note_port_access(cpu, port, size);
+  ++cpu.counters.port;
   cpu.io.port_write(port, static_cast<u8>(size), value);
 }
 

@@ -59,6 +59,7 @@ x86::PagingContext Cpu::paging_context(bool user) const {
 u64 Cpu::translate(u64 va, Access access, bool user, Seg seg) {
   if (code64() && !x86::is_canonical(va)) raise(seg == SS ? Vector::SS : Vector::GP, 0);
   const auto context = paging_context(user);
+  ++counters.page_walks;
   const x86::Translation t = x86::walk(memory, context, va, access);
   if (!t.ok) raise_page_fault(va, t.error_code);
   const u64 page = t.gpa & ~kPageMask;
@@ -103,19 +104,23 @@ void by_device_unit(u64 gpa, unsigned size, F piece) {
 
 u64 Cpu::device_read(u64 gpa, u8 size) {
   if (is_apic(gpa)) {
+    ++counters.apic;
     if (size > 4 || (gpa & 15) + size > 4) return 0;  // outside the architected 32-bit registers: undefined, reads 0
     return bits(apic.mmio_read(static_cast<u32>(gpa & 0xFF0)), static_cast<unsigned>(gpa & 3) * 8, size * 8u);
   }
+  ++counters.mmio;
   return io.mmio_read(gpa, size);
 }
 
 void Cpu::device_write(u64 gpa, u8 size, u64 value) {
   if (is_apic(gpa)) {
+    ++counters.apic;
     if (size != 4 || (gpa & 15) != 0) return;
     apic.mmio_write(static_cast<u32>(gpa & 0xFF0), static_cast<u32>(value));
     recheck_interrupts();
     return;
   }
+  ++counters.mmio;
   io.mmio_write(gpa, size, value);
 }
 

@@ -144,6 +144,7 @@ bool RunLoop::attend() {
   if (signals.init || signals.sipi) start_up(signals);
   if (cpu_.paravirt.take_unhalt()) cpu_.event.pv_unhalt = true;
   if (kicked_.exchange(false, std::memory_order_acquire)) {
+    ++cpu_.counters.kick;
     cpu_.attention.store(true, std::memory_order_relaxed);  // whatever else waits is looked at by the next run()
     return false;
   }
@@ -194,12 +195,15 @@ void RunLoop::start_up(const vm::LocalApic::Signals& signals) {
 }
 
 void RunLoop::wait() {
+  ++cpu_.counters.halt;
   cpu_.paravirt.sleeps();
   cpu_.attention.wait(false, std::memory_order_acquire);
   if (cpu_.paravirt.woke()) cpu_.flush_tlb();
 }
 
 void RunLoop::deliver_event(u8 vector, EventKind kind) {
+  auto& count = cpu_.counters;
+  ++(kind == EventKind::Nmi ? count.nmis : kind == EventKind::ExternalInterrupt ? count.interrupts : count.exceptions);
   cpu_.event.activity = Activity::Running;
   cpu_.next_rip = cpu_.rip;
   delivering_ = FaultClass::Benign;
@@ -210,6 +214,7 @@ void RunLoop::deliver_event(u8 vector, EventKind kind) {
 
 void RunLoop::deliver_fault() {
   SplitLock::release_after_fault();
+  ++cpu_.counters.exceptions;
   Fault fault = cpu_.fault;
   cpu_.halt_requested = false;
   cpu_.event.activity = Activity::Running;
@@ -232,6 +237,18 @@ void RunLoop::deliver_fault() {
   cpu_.deliver(raw(fault.vector), EventKind::Exception, fault.has_error, fault.error);
   delivering_.reset();
   cpu_.rip = cpu_.next_rip;
+}
+
+vm::Stats RunLoop::stats() {
+  const auto& count = cpu_.counters;
+  return {.counters = {{"interrupts", count.interrupts}, {"nmis", count.nmis}, {"exceptions", count.exceptions}},
+          .tables = {{"exits",
+                      {{"mmio", count.mmio},
+                       {"apic", count.apic},
+                       {"port", count.port},
+                       {"halt", count.halt},
+                       {"kick", count.kick}}},
+                     {"tlb_misses", {{"page_walk", count.page_walks}}}}};
 }
 
 // --- State

@@ -26,6 +26,8 @@ class RunLoop : public vm::Vcpu {
   /// One instruction from where the vCPU stands, delivering a fault it raises, without looking for interrupts.
   vm::Exit step();
   void kick() override;
+  /// What is counted here; engines add their own.
+  vm::Stats stats() override;
   vm::x86::CpuState state() override;
   Result<> set_state(const vm::x86::CpuState& state) override;
 

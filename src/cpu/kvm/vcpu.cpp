@@ -71,7 +71,10 @@ vm::Exit KvmVcpu::run() {
   vm::Exit exit;
   for (bool leaving = false;;) {
     set_immediate_exit(0);
-    if (kicked_.exchange(false)) leaving = true;
+    if (kicked_.exchange(false)) {
+      leaving = true;
+      ++kicks_;
+    }
     if (leaving) {
       // A port or MMIO access that was served is completed when the kernel is entered again; immediate_exit keeps it
       // from going further than that.
@@ -97,6 +100,7 @@ vm::Exit KvmVcpu::run() {
 }
 
 std::optional<vm::Exit> KvmVcpu::serve_exit() {
+  if (run_->exit_reason < exits_.size()) ++exits_[run_->exit_reason];
   switch (run_->exit_reason) {
     case KVM_EXIT_IO:
       serve_port();
@@ -135,6 +139,7 @@ void KvmVcpu::offer_pic_interrupt() {
   run_->request_interrupt_window = 0;
   if (!io_.pic_pending()) return;
   if (run_->ready_for_interrupt_injection != 0) {
+    ++pic_interrupts_;
     kvm_interrupt interrupt{.irq = io_.pic_acknowledge()};
     if (::ioctl(fd_.get(), KVM_INTERRUPT, &interrupt) != 0) {
       static log::Once once;
@@ -192,10 +197,30 @@ std::optional<vm::Exit> KvmVcpu::finish_instruction() {
     return failed(fmt::format("KVM cannot emulate the instruction at {:#x}:{}", state->regs.rip, hex));
   }
   machine_.log_hand_over(*state, bytes.data(), size);
+  ++finished_;
   auto exit = finish_(*state);
   if (auto done = put(*state, Part::Instruction); !done) return failed(done.error().message);
   if (exit.reason != vm::ExitReason::Kicked) return exit;
   return {};
+}
+
+/// What the kernel did without an exit, it counts for itself.
+vm::Stats KvmVcpu::stats() {
+  constexpr std::pair<u32, const char*> kNames[] = {
+      {KVM_EXIT_MMIO, "mmio"},
+      {KVM_EXIT_IO, "port"},
+      {KVM_EXIT_HLT, "halt"},
+      {KVM_EXIT_INTR, "signal"},
+      {KVM_EXIT_IRQ_WINDOW_OPEN, "interrupt_window"},
+      {KVM_EXIT_IOAPIC_EOI, "ioapic_eoi"},
+      {KVM_EXIT_SHUTDOWN, "shutdown"},
+      {KVM_EXIT_INTERNAL_ERROR, "internal_error"},
+  };
+  vm::Stats::Table exits{.name = "exits", .rows = {}};
+  for (const auto& [reason, name] : kNames) exits.rows.push_back({name, exits_[reason]});
+  exits.rows.push_back({"kick", kicks_});
+  return {.counters = {{"pic_interrupts", pic_interrupts_}, {"finished_instructions", finished_}},
+          .tables = {std::move(exits)}};
 }
 
 }  // namespace vireo::cpu::kvm

@@ -25,6 +25,7 @@ class KvmVcpu final : public vm::Vcpu {
   void kick() override;
   vm::x86::CpuState state() override;
   Result<> set_state(const vm::x86::CpuState& state) override;
+  vm::Stats stats() override;
 
   /// The guest's TSC can be set; else it is the host's, and jumps when a state from elsewhere is restored.
   bool controls_tsc() const { return tsc_ != TscControl::None; }
@@ -95,6 +96,9 @@ class KvmVcpu final : public vm::Vcpu {
 
   /// What was left of the APIC's timer when the vCPU came out of run(): the kernel's goes on, guest time does not.
   std::optional<u64> parked_timer_ns_;
+
+  std::array<u64, 64> exits_{};  ///< by the kernel's reason
+  u64 kicks_ = 0, finished_ = 0, pic_interrupts_ = 0;
 
   bool unfinished_ = false;  ///< the kernel has yet to complete the access that caused the last exit
   std::atomic<bool> kicked_{false};

@@ -5,7 +5,8 @@
 //                        '--returns-> Exit       (a short closed list)
 //
 // Rules
-// - A Vcpu belongs to one thread: run, state and set_state are called from it (or from anyone while it is parked, with
+// - A Vcpu belongs to one thread: run, state, set_state and stats are called from it (or from anyone while it is
+// parked, with
 // a
 //   happens-before in between). `kick` alone may be called from any thread, at any time, and is sticky: the run() it
 //   interrupts, or the next one, returns Exit::Kicked.
@@ -21,6 +22,7 @@
 #include "base/result.h"
 #include "vm/clock/clock.h"
 #include "vm/engine/local_apic.h"
+#include "vm/engine/stats.h"
 #include "vm/memory/memory.h"
 #include "vm/x86/cpuid.h"
 #include "vm/x86/state.h"
@@ -62,6 +64,8 @@ class Vcpu {
   virtual void kick() = 0;
   virtual x86::CpuState state() = 0;
   virtual Result<> set_state(const x86::CpuState& state) = 0;
+  /// What was counted so far; called as state() is.
+  virtual Stats stats() { return {}; }
 };
 
 /// What a vCPU is made from. References outlive the vCPU.

@@ -1,0 +1,36 @@
+// What an engine counted on one vCPU since it was made: named numbers, and named tables of them. For people and
+// graphs; nothing in the machine depends on it. Names are snake_case. Those that mean the same in every engine:
+//
+//   interrupts, nmis, exceptions   events delivered to the guest
+//   tlb_misses                     table by level ("page_walk": the guest's tables were walked)
+//   translations, cache_flushes    blocks of guest code decoded or translated; times all were thrown away
+//   exits                          table by cause: mmio, apic, port, halt, kick, ...
+//   fallbacks                      table by instruction: what the engine left to another one
+//   hottest_blocks                 table by guest address, the hottest first
+#pragma once
+
+#include <fmt/core.h>
+
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+
+namespace vireo::vm {
+
+struct Stats {
+  struct Count {
+    std::string what;  ///< a name, or address()
+    u64 count = 0;
+  };
+  struct Table {
+    std::string name;
+    std::vector<Count> rows;  ///< in the order they are to be shown
+  };
+  std::vector<Count> counters;
+  std::vector<Table> tables;
+
+  static std::string address(u64 value) { return fmt::format("{:#018x}", value); }
+};
+
+}  // namespace vireo::vm
