@@ -142,6 +142,8 @@ constexpr RunOption kOptions[] = {
        TRY_ASSIGN(config.after_save, choose<vmm::AfterSave>(values[0], {{"go-on", GoOn}, {"stop", Stop}}));
        return {};
      }},
+    {"stats", "FILE", 1, "write statistics to FILE (JSON) at the end, and whenever SIGUSR2 arrives",
+     [](vmm::Config& config, Values values) { return set_path(config.stats, values[0]); }},
     {"sandbox", "on|report|off", 1,
      "what a forbidden system call of this process does: kills it, names itself first, or is not forbidden (on)",
      [](vmm::Config& config, Values values) -> Result<> {

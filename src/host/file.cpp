@@ -61,14 +61,15 @@ Result<> NewFile::write(std::span<const u8> bytes) {
   return {};
 }
 
-Result<> NewFile::commit() {
-  if (::fsync(file_.get()) != 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_path()));
+Result<> NewFile::commit(Durability durability) {
+  const bool flush = durability == Durability::Host;
+  if (flush && ::fsync(file_.get()) != 0) return fail_errno(errno, fmt::format("cannot write {}", temporary_path()));
   const int folder = place_->folder().get();
   if (::renameat(folder, temporary_name().c_str(), folder, place_->name().c_str()) != 0) {
     return fail_errno(errno, fmt::format("cannot rename {} to {}", temporary_path(), place_->path()));
   }
   file_ = Fd();
-  ::fsync(folder);  // some file systems cannot; the file is complete either way
+  if (flush) ::fsync(folder);  // some file systems cannot; the file is complete either way
   return {};
 }
 

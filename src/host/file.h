@@ -43,8 +43,10 @@ class NewFile {
   /// `place` outlives it.
   static Result<NewFile> create(const Place& place);
   Result<> write(std::span<const u8> bytes);
-  /// The bytes are on the disk when this returns, under the file's own name. May take long.
-  Result<> commit();
+  /// What the file survives once it has its own name: the end of this process, or that of the whole host.
+  enum class Durability : u8 { Process, Host };
+  /// Puts it in its place. With Host the bytes are on the disk when this returns, which may take long.
+  Result<> commit(Durability durability = Durability::Host);
 
  private:
   std::string temporary_path() const { return place_->path() + kTemporary; }

@@ -40,6 +40,7 @@ struct Config {
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;
+  std::string stats;    ///< path of a file for statistics, empty: none
   std::string restore;  ///< path of a state file, empty: boot the kernel
   Sandbox sandbox = kDefaultSandbox;
   bool quiet = false;  ///< nothing on standard error but warnings and errors

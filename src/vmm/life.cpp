@@ -42,6 +42,10 @@ void Life::ask_for_save() {
   wish([](Wishes& wishes) { wishes.save = true; });
 }
 
+void Life::ask_for_stats() {
+  wish([](Wishes& wishes) { wishes.stats = true; });
+}
+
 void Life::start() {
   cpus_->start();
   resume();
@@ -54,7 +58,7 @@ void Life::serve() {
     const std::lock_guard lock(mutex_);
     posted_ = false;
     button = std::exchange(wishes_.button, false);
-    pause = wishes_.plug || wishes_.power_off || wishes_.reset || wishes_.save || wishes_.crash;
+    pause = wishes_.plug || wishes_.power_off || wishes_.reset || wishes_.save || wishes_.stats || wishes_.crash;
   }
   if (state_ != State::Running) return;
   if (button && std::exchange(button_pressed_, true)) return stop(0);
@@ -69,6 +73,7 @@ void Life::serve() {
     const std::lock_guard lock(mutex_);
     wishes = std::exchange(wishes_, {});
   }
+  if (wishes.stats) machine_->write_stats();
   if (wishes.plug) return stop(0);
   if (wishes.power_off) return stop(0);
   if (wishes.reset) return reboot();

@@ -8,7 +8,8 @@
 // that is not a kick) from vCPU threads, signals and the console on the loop. A request that means that the guest must
 // not go on holds the vCPUs at once, so that no instruction after a reset or power-off has an effect outside. Requests
 // that wait are served together, the most final first: pull the plug, power-off, reset, crash, save (a guest may crash
-// between its request and the next instruction boundary); what was asked before a reset is void after it.
+// between its request and the next instruction boundary), and before them statistics; what was asked before a reset is
+// void after it.
 #pragma once
 
 #include <functional>
@@ -36,6 +37,7 @@ class Machine {
   virtual Result<> save(bool complete) = 0;
   /// After a save that was not complete, once the guest runs again. Returns at once.
   virtual void finish_save() = 0;
+  virtual void write_stats() = 0;
 };
 
 class Life final : public vm::PowerControl {
@@ -54,6 +56,7 @@ class Life final : public vm::PowerControl {
   void ask_for_power_off();  ///< the power button; the plug when it was pressed before
   void pull_plug();
   void ask_for_save();
+  void ask_for_stats();
 
   /// Owner: the machine, booted or restored, begins to run. The loop stops when its life is over.
   void start();
@@ -63,7 +66,7 @@ class Life final : public vm::PowerControl {
 
  private:
   struct Wishes {
-    bool plug = false, power_off = false, reset = false, save = false, button = false;
+    bool plug = false, power_off = false, reset = false, save = false, stats = false, button = false;
     struct Crash {
       unsigned cpu = 0;
       vm::Exit exit;

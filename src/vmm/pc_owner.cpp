@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "host/thread.h"
 #include "vmm/saved_machine.h"
+#include "vmm/stats.h"
 
 namespace vireo::vmm {
 
@@ -70,6 +71,20 @@ void PcOwner::finish_save() {
     save.reset();
     finishing_ = false;
   });
+}
+
+void PcOwner::write_stats() {
+  if (!setup_.stats_place) return;
+  const auto write = [this]() -> Result<> {
+    const auto text = stats_as_json({.name = setup_.pc.spec().name,
+                                     .engine = setup_.engine,
+                                     .guest_ns = setup_.clock.now_ns(),
+                                     .vcpus = setup_.pc.vcpus()});
+    TRY_ASSIGN(auto file, host::NewFile::create(setup_.stats_place));
+    TRY(file.write({reinterpret_cast<const u8*>(text.data()), text.size()}));
+    return file.commit(host::NewFile::Durability::Process);
+  };
+  if (auto written = write(); !written) log::error("no statistics are written: {}", written.error().message);
 }
 
 }  // namespace vireo::vmm

@@ -1,6 +1,7 @@
 // What the owner of a machine's life does to the PC, and to the file it is saved to.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ class PcOwner final : public Machine {
     std::string engine;                   ///< its name, for state files
     const vm::x86::CpuidTable& features;  ///< what its CPUs have
     host::Place save_place;               ///< empty: nothing is ever saved
+    host::Place stats_place;              ///< empty: no statistics are written
     Notices notice;
   };
   explicit PcOwner(Setup setup) : setup_(std::move(setup)) {
@@ -34,13 +36,15 @@ class PcOwner final : public Machine {
   /// Waits for a save that is still being written.
   ~PcOwner() override;
 
-  const host::Place& save_place() const { return setup_.save_place; }
+  /// The files that may be written while the guest runs; one that is not is empty.
+  std::array<const host::Place*, 2> places() const { return {&setup_.save_place, &setup_.stats_place}; }
 
   void set_time(bool runs) override;
   Result<> boot() override;
   void press_power_button() override;
   Result<> save(bool complete) override;
   void finish_save() override;
+  void write_stats() override;
 
  private:
   /// A file that is being written. The rest of it (boot files, end mark) needs no standing guest.

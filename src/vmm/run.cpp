@@ -69,22 +69,34 @@ Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config,
   return std::make_unique<chardev::NullChannel>();
 }
 
+/// Where a file will be written, now that it could be.
+Result<host::Place> find_place(const std::string& path) {
+  TRY_ASSIGN(auto place, host::Place::find(path));
+  TRY(host::NewFile::create(place));
+  return place;
+}
+
 Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     if (!host::signal_is_ignored(signal)) TRY(loop.add_signal(signal, [&life] { life.ask_for_power_off(); }));
   }
   if (config.save_on) TRY(loop.add_signal(config.save_on->signal, [&life] { life.ask_for_save(); }));
+  if (!config.stats.empty()) TRY(loop.add_signal(SIGUSR2, [&life] { life.ask_for_stats(); }));
   return {};
 }
 
 /// The last thing before the guest runs, and before any other thread.
 Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner) {
   host::SandboxNeeds needs{.folders = {}, .requests = {}, .report = config.sandbox == Sandbox::Report};
-  if (owner.save_place()) needs.folders.push_back(owner.save_place().folder().get());
+  for (const auto* place : owner.places()) {
+    if (*place) needs.folders.push_back(place->folder().get());
+  }
   if (engine.kvm) needs.requests = cpu::kvm::requests_of_a_running_vm();
   TRY(host::enter_sandbox(needs));
   // What root may do by capability it may not any more.
-  if (owner.save_place()) TRY(host::NewFile::create(owner.save_place()));
+  for (const auto* place : owner.places()) {
+    if (*place) TRY(host::NewFile::create(*place));
+  }
   return {};
 }
 
@@ -94,6 +106,10 @@ Result<int> run(const Config& config) {
   const Notices notice(config.quiet);
   if (config.kernel.empty() && !config.initrd.empty()) {
     return fail(ErrorKind::Usage, "--initrd goes with a kernel; name it with --kernel");
+  }
+
+  if (!config.stats.empty() && config.save_on && config.save_on->signal == SIGUSR2) {
+    return fail(ErrorKind::Usage, "SIGUSR2 is for --stats; let --save-on have SIGUSR1");
   }
 
   // Only looking, so far.
@@ -114,10 +130,12 @@ Result<int> run(const Config& config) {
     TRY_ASSIGN(spec, spec_of(config, saved->description(), files));
     TRY(machine::check(spec));
   }
-  host::Place save_place;
+  host::Place save_place, stats_place;
   if (config.save_on) {
-    TRY_ASSIGN(save_place, host::Place::find(config.save_on->file));
-    TRY(host::NewFile::create(save_place));  // it could be written
+    TRY_ASSIGN(save_place, find_place(config.save_on->file));
+  }
+  if (!config.stats.empty()) {
+    TRY_ASSIGN(stats_place, find_place(config.stats));
   }
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
@@ -151,6 +169,7 @@ Result<int> run(const Config& config) {
                  .engine = engine_name(engine),
                  .features = features,
                  .save_place = std::move(save_place),
+                 .stats_place = std::move(stats_place),
                  .notice = notice});
   if (saved) {
     TRY(saved->load_into(*pc, clock, features));
@@ -171,6 +190,7 @@ Result<int> run(const Config& config) {
   loop->run();
   cpus.pause();
   clock.pause();
+  owner.write_stats();
   serial.flush();
   return life.exit_code();
 }

@@ -114,6 +114,12 @@ TEST_F(BadInput, StateFiles) {
   expect({"--restore", state, "--initrd", kernel}, 2, "--initrd");
 }
 
+TEST_F(BadInput, StatisticsFiles) {
+  expect({"--kernel", kernel, "--stats", folder / "no/such/folder"}, 3, "no/such/folder");
+  expect({"--kernel", kernel, "--stats", "/dev/null"}, 2, "regular file");
+  expect({"--kernel", kernel, "--stats", file, "--save-on", "SIGUSR2", folder / "state"}, 2, "SIGUSR2");
+}
+
 TEST_F(BadInput, SaveFilesThatCannotBeWritten) {
   expect({"--kernel", kernel, "--save-on", "SIGUSR1", folder / "no/such/folder"}, 3, "no/such/folder");
   expect({"--kernel", kernel, "--save-on", "SIGUSR1", "/dev/null"}, 2, "regular file");

@@ -57,6 +57,7 @@ on-crash = "reboot"
 save-on = ["SIGUSR2", "vm.state"]
 after-save = "stop"
 restore = "old.state"
+stats = "vm.json"
 sandbox = "report"
 quiet = true
 )",
@@ -77,6 +78,7 @@ quiet = true
   EXPECT_EQ(config.save_on->file, "vm.state");
   EXPECT_EQ(config.after_save, vmm::AfterSave::Stop);
   EXPECT_EQ(config.restore, "old.state");
+  EXPECT_EQ(config.stats, "vm.json");
   EXPECT_EQ(config.sandbox, vmm::Sandbox::Report);
   EXPECT_TRUE(config.quiet);
 }

@@ -32,10 +32,14 @@ class FakeMachine final : public Machine {
     return {};
   }
   void finish_save() override { ++finishes; }
+  void write_stats() override {
+    expect_alone();
+    ++stats;
+  }
 
   bool time_runs = false, fail_boot = false, fail_save = false;
   std::atomic<int> presses = 0;
-  int boots = 0, saves = 0, complete_saves = 0, finishes = 0;
+  int boots = 0, saves = 0, complete_saves = 0, finishes = 0, stats = 0;
 
  private:
   void expect_alone() {
@@ -154,6 +158,24 @@ TEST_F(Lifes, ASavedMachineGoesOn) {
   live({[&] { life.ask_for_save(); }, [&] { life.ask_for_save(); }, [&] { life.pull_plug(); }});
   EXPECT_EQ(machine.saves, 2);
   EXPECT_EQ(machine.finishes, 2);
+}
+
+TEST_F(Lifes, StatisticsAreTakenFromAStandingMachineThatGoesOn) {
+  live({[&] { life.ask_for_stats(); }, [&] { life.ask_for_stats(); }, [&] { life.pull_plug(); }});
+  EXPECT_EQ(machine.stats, 2);
+  EXPECT_EQ(life.exit_code(), 0);
+}
+
+TEST_F(Lifes, StatisticsComeBeforeASaveThatStops) {
+  live({[&] {
+         loop->post([&] {
+           life.ask_for_save();
+           life.ask_for_stats();
+         });
+       }},
+       OnCrash::Stop, AfterSave::Stop);
+  EXPECT_EQ(machine.stats, 1);
+  EXPECT_EQ(machine.complete_saves, 1);
 }
 
 TEST_F(Lifes, ASavedMachineStopsWhenAskedTo) {
