@@ -124,12 +124,14 @@ constexpr Row kAllowed[] = {
 class Filter {
  public:
   explicit Filter(bool report) : context_(::seccomp_init(report ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS)) {
-    set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // no 32-bit calls
-    set(SCMP_FLTATR_CTL_TSYNC, 1);
+    if (!context_) return;
+    error_ = ::seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // no 32-bit calls
+    // What follows is left out where the kernel does not have it. Threads are not there yet, by rule.
+    prefer(SCMP_FLTATR_CTL_TSYNC, 1);
     // Before Linux 5.16 a filter also slowed the whole process down against speculative store bypass. What a guest must
     // not learn by speculation is the engines' care.
-    set(SCMP_FLTATR_CTL_SSB, 1);
-    set(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // binary tree
+    prefer(SCMP_FLTATR_CTL_SSB, 1);
+    prefer(SCMP_FLTATR_CTL_OPTIMIZE, 2);  // binary tree
   }
 
   void allow(const Row& row, const SandboxNeeds& needs) {
@@ -149,14 +151,13 @@ class Filter {
 
   Result<> load() {
     if (context_ && error_ == 0) error_ = ::seccomp_load(context_.get());
-    if (!context_ || error_ != 0) return fail_errno(-error_, "cannot restrict system calls");
+    if (!context_) return fail_errno(ENOMEM, "cannot restrict system calls");
+    if (error_ != 0) return fail_errno(-error_, "cannot restrict system calls");
     return {};
   }
 
  private:
-  void set(scmp_filter_attr attribute, u32 value) {
-    if (context_ && error_ == 0) error_ = ::seccomp_attr_set(context_.get(), attribute, value);
-  }
+  void prefer(scmp_filter_attr attribute, u32 value) { (void)::seccomp_attr_set(context_.get(), attribute, value); }
   void allow(const Row& row, const scmp_arg_cmp& more) {
     std::vector<scmp_arg_cmp> conditions;
     for (const auto& condition : {row.when[0], row.when[1], more}) {

@@ -92,7 +92,10 @@ Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const P
     if (*place) needs.folders.push_back(place->folder().get());
   }
   if (engine.kvm) needs.requests = cpu::kvm::requests_of_a_running_vm();
-  TRY(host::enter_sandbox(needs));
+  if (auto entered = host::enter_sandbox(needs); !entered) {
+    return fail(entered.error().kind, "the sandbox cannot be entered: {}; --sandbox off runs without it",
+                entered.error().message);
+  }
   // What root may do by capability it may not any more.
   for (const auto* place : owner.places()) {
     if (*place) TRY(host::NewFile::create(*place));
