@@ -91,7 +91,7 @@ Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const P
   for (const auto* place : owner.places()) {
     if (*place) needs.folders.push_back(place->folder().get());
   }
-  if (engine.kvm) needs.requests = cpu::kvm::requests_of_a_running_vm();
+  if ((engine.engine == Engine::Kvm)) needs.requests = cpu::kvm::requests_of_a_running_vm();
   if (auto entered = host::enter_sandbox(needs); !entered) {
     return fail(entered.error().kind, "the sandbox cannot be entered: {}; --sandbox off runs without it",
                 entered.error().message);
