@@ -21,10 +21,8 @@ bool good_control(const SystemRegs& sys) {
 }
 
 bool good_xcr0(u64 value) {
-  constexpr u64 kAvx512 = xcr0::Opmask | xcr0::ZmmHi256 | xcr0::Hi16Zmm;
-  if ((value & ~(xcr0::X87 | xcr0::SSE | xcr0::AVX | kAvx512)) != 0 || (value & xcr0::X87) == 0) return false;
-  if ((value & xcr0::AVX) != 0 && (value & xcr0::SSE) == 0) return false;
-  return (value & kAvx512) == 0 || ((value & kAvx512) == kAvx512 && (value & xcr0::AVX) != 0);
+  constexpr u64 kKnown = xcr0::X87 | xcr0::SSE | xcr0::AVX | xcr0::kAvx512;
+  return (value & ~kKnown) == 0 && xcr0::is_consistent(value);
 }
 
 bool good_pat(u64 pat) {

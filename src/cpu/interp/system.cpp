@@ -136,9 +136,7 @@ void xsetbv(Cpu& cpu, const Insn& insn) {
   const u64 value = edx_eax(cpu);
   const CpuidLeaf* announced = cpu.cpuid.find(0xD, 0);
   const u64 possible = announced != nullptr ? (u64{announced->edx} << 32) | announced->eax : xcr0::X87;
-  const bool avx_without_sse = (value & xcr0::AVX) && !(value & xcr0::SSE);
-  if (cpu.reg<u32>(RCX * 8) != 0 || !(value & xcr0::X87) || (value & ~possible) || avx_without_sse)
-    cpu.raise(Vector::GP, 0);
+  if (cpu.reg<u32>(RCX * 8) != 0 || (value & ~possible) || !xcr0::is_consistent(value)) cpu.raise(Vector::GP, 0);
   cpu.sys.xcr0 = value;
   cpu.update_mode();
 }

@@ -160,7 +160,8 @@ void run_xsavec(Cpu& cpu, const Insn& insn) {
   const u64 present = mask & used;
   const u64 compacted = mask | x86::kXcompCompacted;
   const auto& layout = cpu.host_exec->xsave_layout();
-  const unsigned size = compacted_offset(layout, compacted, x86::kXsaveComponents - 1) + layout.component[7].size;
+  const unsigned last = compacted_offset(layout, compacted, x86::kXsaveComponents - 1);
+  const unsigned size = last + (mask & xcr0::Hi16Zmm ? layout.component[7].size : 0);
   const u64 va = aligned_address(cpu, insn, size, 64, Access::Write);
 
   AreaWriter area(cpu, insn);

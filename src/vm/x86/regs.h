@@ -39,7 +39,13 @@ constexpr u64 SCE = bit(0), LME = bit(8), LMA = bit(10), NXE = bit(11), SVME = b
 
 namespace xcr0 {
 constexpr u64 X87 = bit(0), SSE = bit(1), AVX = bit(2), Opmask = bit(5), ZmmHi256 = bit(6), Hi16Zmm = bit(7);
+constexpr u64 kAvx512 = Opmask | ZmmHi256 | Hi16Zmm;
+/// The rules of XSETBV (SDM 1 13.3): x87 is always there, AVX stands on SSE, and AVX-512, in one piece, on AVX.
+constexpr bool is_consistent(u64 value) {
+  if (!(value & X87) || ((value & AVX) && !(value & SSE))) return false;
+  return !(value & kAvx512) || ((value & kAvx512) == kAvx512 && (value & AVX));
 }
+}  // namespace xcr0
 
 namespace dr6 {
 constexpr u64 B0 = bit(0), BD = bit(13), BS = bit(14), BT = bit(15);
