@@ -25,7 +25,7 @@ unsigned general_number(ZydisRegister reg) {
 
 bool is_vector(ZydisRegister reg) {
   const auto cls = ZydisRegisterGetClass(reg);
-  return cls == ZYDIS_REGCLASS_XMM || cls == ZYDIS_REGCLASS_YMM;
+  return cls == ZYDIS_REGCLASS_XMM || cls == ZYDIS_REGCLASS_YMM || cls == ZYDIS_REGCLASS_ZMM;
 }
 
 unsigned immediate_size(const ZydisDecodedInstruction& instruction) {
@@ -47,7 +47,7 @@ bool operand_size_matters(ZydisMnemonic mnemonic) {
   }
 }
 
-/// VEX.W says nothing outside 64-bit mode where it would select a 64-bit general register or memory operand.
+/// VEX.W and EVEX.W say nothing outside 64-bit mode where it would select a 64-bit general register or memory operand.
 bool w_is_ignored(const DecodedInsn& decoded) {
   if (decoded.mode == CodeMode::Bits64) return false;
   for (unsigned i = 0; i < decoded.instruction.operand_count; ++i) {
@@ -60,6 +60,8 @@ bool w_is_ignored(const DecodedInsn& decoded) {
     case ZYDIS_MNEMONIC_VPEXTRD:
     case ZYDIS_MNEMONIC_VCVTSI2SS:
     case ZYDIS_MNEMONIC_VCVTSI2SD:
+    case ZYDIS_MNEMONIC_VCVTUSI2SS:
+    case ZYDIS_MNEMONIC_VCVTUSI2SD:
       return true;
     default:
       return false;
@@ -124,9 +126,13 @@ bool assign_registers(const DecodedInsn& decoded, HostRegs& regs) {
         if (written) regs.gpr_written |= mask;
       } else if (is_vector(reg)) {
         const auto number = static_cast<unsigned>(ZydisRegisterGetId(reg));
-        if (number >= 16) return false;
-        regs.vector_used |= static_cast<u16>(bit(number));
-        if (written) regs.vector_written |= static_cast<u16>(bit(number));
+        regs.vector_used |= static_cast<u32>(bit(number));
+        if (written) regs.vector_written |= static_cast<u32>(bit(number));
+      } else if (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_MASK) {
+        const auto mask = static_cast<u8>(bit(static_cast<unsigned>(ZydisRegisterGetId(reg))));
+        if (operand.encoding == ZYDIS_OPERAND_ENCODING_MASK && mask == 1) continue;  // k0 there: no mask
+        regs.opmask_used |= mask;
+        if (written) regs.opmask_written |= mask;
       } else if (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_MMX) {
         regs.mmx = true;
       }
@@ -183,6 +189,17 @@ HostBytes rewrite(const DecodedInsn& decoded, const HostRegs& regs) {
     if (!code64) last |= 0x40;  // vvvv has three bits there
     if (names_rsp(decoded, ZYDIS_OPERAND_ENCODING_NDSNDD)) last = (last & ~0x78u) | ((~regs.rsp_as & 15u) << 3);
     out.add(last);
+  } else if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
+    out.add(decoded.bytes[at++]);
+    unsigned first = decoded.bytes[at++];   // ~R ~X ~B ~R' 0 mmm
+    unsigned second = decoded.bytes[at++];  // W ~vvvv 1 pp
+    unsigned third = decoded.bytes[at++];   // z L'L b ~V' aaa
+    if (memory) first |= 0x60;
+    if (!code64) first |= 0xF0, second |= 0x40, third |= 0x08;  // register numbers have three bits there
+    if (w_is_ignored(decoded)) second &= 0x7F;
+    out.add(first);
+    out.add(second);
+    out.add(third);
   } else if (rex != 0) {
     if (memory) rex &= ~3u;
     out.add(rex);

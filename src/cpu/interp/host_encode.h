@@ -12,8 +12,10 @@ namespace vireo::cpu::interp {
 struct HostRegs {
   u16 gpr_used = 0;  ///< guest general registers the instruction names or uses, by number
   u16 gpr_written = 0;
-  u16 vector_used = 0;
-  u16 vector_written = 0;
+  u32 vector_used = 0;
+  u32 vector_written = 0;
+  u8 opmask_used = 0;
+  u8 opmask_written = 0;
   u8 memory = 0;   ///< holds the address of the scratch buffer
   u8 context = 0;  ///< holds the address of the Cpu
   u8 rsp_as = 4;   ///< number under which the instruction sees guest RSP

@@ -70,10 +70,10 @@ void put(Cpu& cpu, u64 va, Seg seg, unsigned size, const u8* from) {
 }  // namespace
 
 void check_needs(Cpu& cpu, u8 need) {
-  if (need & (needs::Avx | needs::Protected)) {
+  if (need & (needs::Avx | needs::Avx512 | needs::Protected)) {
     if (!cpu.protected_mode() || cpu.v86()) cpu.raise(Vector::UD);
-    if (need & needs::Avx) {
-      constexpr u64 state = xcr0::SSE | xcr0::AVX;
+    if (need & (needs::Avx | needs::Avx512)) {
+      const u64 state = xcr0::SSE | xcr0::AVX | (need & needs::Avx512 ? xcr0::kAvx512 : 0);
       if (!(cpu.sys.cr4 & cr4::OSXSAVE) || (cpu.sys.xcr0 & state) != state) cpu.raise(Vector::UD);
       if (cpu.sys.cr0 & cr0::TS) cpu.raise(Vector::NM);
     }
@@ -151,6 +151,17 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
     }
     if (form.memory_read) fetch(cpu_, va, seg, form.memory_size, frame_.scratch);
   }
+  call(form, insn);
+  if (form.x87_pointers) set_x87_pointers(form, insn, ea);
+  if (form.memory_written) {
+    // A store that meets an unmasked x87 exception, precision apart, does not happen (SDM 1 8.5).
+    constexpr u16 preventing = 0x1F;
+    if (form.x87 && (cpu_.fpu.fsw & ~cpu_.fpu.fcw & preventing)) return;
+    put(cpu_, va, seg, form.memory_size, frame_.scratch);
+  }
+}
+
+void HostExec::call(const HostInsn& form, const Insn& insn) {
   if (form.flags) frame_.flags = cpu_.rflags & rflags::kStatus;
   if (form.x87) load_x87_image();
 
@@ -161,13 +172,6 @@ void HostExec::run(const HostInsn& form, const Insn& insn) {
 
   if (form.flags) cpu_.rflags = (cpu_.rflags & ~rflags::kStatus) | (frame_.flags & rflags::kStatus);
   if (form.x87) store_x87_image();
-  if (form.x87_pointers) set_x87_pointers(form, insn, ea);
-  if (form.memory_written) {
-    // A store that meets an unmasked x87 exception, precision apart, does not happen (SDM 1 8.5).
-    constexpr u16 preventing = 0x1F;
-    if (form.x87 && (cpu_.fpu.fsw & ~cpu_.fpu.fcw & preventing)) return;
-    put(cpu_, va, seg, form.memory_size, frame_.scratch);
-  }
 }
 
 void HostExec::load_x87_image() {

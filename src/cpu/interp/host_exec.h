@@ -34,6 +34,7 @@ constexpr u8 Mmx = 2;            ///< CR0.EM = 0, TS = 0
 constexpr u8 Sse = 4;            ///< CR0.EM = 0, CR4.OSFXSR, TS = 0
 constexpr u8 Avx = 8;            ///< protected mode, OSXSAVE, XCR0, TS = 0
 constexpr u8 Protected = 16;     ///< VEX-encoded general-register instructions
+constexpr u8 Avx512 = 64;        ///< the same as Avx with more of XCR0
 constexpr u8 NoPendingX87 = 32;  ///< an unmasked x87 exception is reported first (#MF)
 }  // namespace needs
 
@@ -53,6 +54,13 @@ struct HostInsn {
   u8 memory_size = 0;
   u8 alignment = 1;  ///< of the memory operand, else #GP(0)
   bool memory_read = false, memory_written = false;
+  // Memory elements chosen by a mask (EVEX): element i by bit i of `lanes` bits, repeated when there are more bits than
+  // elements.
+  u8 mask = 0;          ///< opmask register, 0: none
+  u8 element_size = 0;  ///< in bytes
+  u8 elements = 0, lanes = 0;
+  bool packed = false;  ///< as many elements as are chosen, one behind the other (compress and expand)
+  bool whole = false;   ///< all of the operand has to be accessible, whatever is chosen
   bool flags = false;
   bool x87 = false;           ///< runs on the x87 image
   bool x87_pointers = false;  ///< a non-control x87 instruction: sets FIP, FDP, FOP
@@ -71,6 +79,8 @@ class HostExec {
   /// The form of `decoded`; nullptr when there is no room (wants_flush is set) or no stub can be made (it is not).
   const HostInsn* find(const DecodedInsn& decoded);
   void run(const HostInsn& form, const Insn& insn);
+  /// The same for a form with a mask over its memory operand (host_masked.cpp).
+  void run_masked(const HostInsn& form, const Insn& insn);
   bool announced(ZydisISASet set) const { return announced_.test(set); }
 
   /// Drops all stubs. Every Insn::data that points to one must be gone.
@@ -88,6 +98,7 @@ class HostExec {
   void load_x87_image();
   void store_x87_image();
   void set_x87_pointers(const HostInsn& form, const Insn& insn, u64 ea);
+  void call(const HostInsn& form, const Insn& insn);  ///< between memory and memory
   [[noreturn]] void fault(const HostInsn& form, const Insn& insn);
 
   Cpu& cpu_;

@@ -1,4 +1,6 @@
 // What an instruction needs and touches beyond its operands: facts that Zydis does not tell, or not exactly.
+#include <algorithm>
+
 #include "cpu/interp/host_exec.h"
 
 namespace vireo::cpu::interp {
@@ -41,6 +43,8 @@ bool is_aligned_vex(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_VMOVAPS:
     case ZYDIS_MNEMONIC_VMOVAPD:
     case ZYDIS_MNEMONIC_VMOVDQA:
+    case ZYDIS_MNEMONIC_VMOVDQA32:
+    case ZYDIS_MNEMONIC_VMOVDQA64:
     case ZYDIS_MNEMONIC_VMOVNTPS:
     case ZYDIS_MNEMONIC_VMOVNTPD:
     case ZYDIS_MNEMONIC_VMOVNTDQ:
@@ -54,14 +58,30 @@ bool is_aligned_vex(ZydisMnemonic mnemonic) {
 u8 alignment_of(const DecodedInsn& decoded, const HostRegs& regs) {
   if (regs.memory_size < 16) return 1;
   const auto mnemonic = decoded.instruction.mnemonic;
-  if (decoded.instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+  if (decoded.instruction.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
     return is_aligned_vex(mnemonic) ? regs.memory_size : u8{1};
   }
   return may_be_unaligned(mnemonic) ? u8{1} : u8{16};
 }
 
+/// The types of exceptions of EVEX instructions that include those of floating point.
+bool has_simd_exceptions(ZydisExceptionClass type) {
+  switch (type) {
+    case ZYDIS_EXCEPTION_CLASS_E2:
+    case ZYDIS_EXCEPTION_CLASS_E2NF:
+    case ZYDIS_EXCEPTION_CLASS_E3:
+    case ZYDIS_EXCEPTION_CLASS_E3NF:
+    case ZYDIS_EXCEPTION_CLASS_E11:
+    case ZYDIS_EXCEPTION_CLASS_E11NF:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// Reads or sets MXCSR: any floating-point operand, moves and bitwise logic apart.
 bool uses_mxcsr(const DecodedInsn& decoded) {
+  if (has_simd_exceptions(decoded.instruction.meta.exception_class)) return true;
   switch (decoded.instruction.meta.category) {
     case ZYDIS_CATEGORY_CONVERT:
       return true;
@@ -114,12 +134,63 @@ u8 needs_of(const DecodedInsn& decoded, const HostRegs& regs) {
   const auto& instruction = decoded.instruction;
   if (is_x87_control_nop(instruction.mnemonic)) return needs::X87;
   if (is_x87(instruction)) return needs::X87 | needs::NoPendingX87;
+  if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX || regs.opmask_used != 0) return needs::Avx512;
   const bool vector = regs.vector_used != 0 || uses_mxcsr(decoded);
   if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) return vector ? needs::Avx : needs::Protected;
   u8 need = 0;
   if (vector) need |= needs::Sse;
   if (regs.mmx) need |= needs::Mmx | needs::NoPendingX87;
   return need;
+}
+
+/// Their elements do not go by the mask's bits one by one.
+bool has_no_elements(ZydisMnemonic mnemonic) {
+  return mnemonic == ZYDIS_MNEMONIC_VDBPSADBW || mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+         mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB || mnemonic == ZYDIS_MNEMONIC_VCVTNE2PS2BF16;
+}
+
+/// The types of exceptions of EVEX instructions that leave out what the mask does not choose (SDM 2A 2.8); not so NF.
+bool suppresses_faults(ZydisExceptionClass type) {
+  switch (type) {
+    case ZYDIS_EXCEPTION_CLASS_E1:
+    case ZYDIS_EXCEPTION_CLASS_E2:
+    case ZYDIS_EXCEPTION_CLASS_E3:
+    case ZYDIS_EXCEPTION_CLASS_E4:
+    case ZYDIS_EXCEPTION_CLASS_E5:
+    case ZYDIS_EXCEPTION_CLASS_E6:
+    case ZYDIS_EXCEPTION_CLASS_E10:
+    case ZYDIS_EXCEPTION_CLASS_E11:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_scalar(ZydisISASet set) { return set == ZYDIS_ISA_SET_AVX512F_SCALAR || set == ZYDIS_ISA_SET_AVX512DQ_SCALAR; }
+
+/// How an EVEX mask chooses the elements of the memory operand.
+void choose_elements(const DecodedInsn& decoded, HostInsn& form) {
+  const auto& instruction = decoded.instruction;
+  const auto mask = instruction.avx.mask.reg;
+  if (instruction.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || form.memory_size == 0) return;
+  if (mask == ZYDIS_REGISTER_NONE || mask == ZYDIS_REGISTER_K0) return;
+  const bool suppresses = suppresses_faults(instruction.meta.exception_class) && !has_no_elements(instruction.mnemonic);
+  if (!suppresses && !form.memory_written) return;
+  const ZydisDecodedOperand* memory = decoded.operands;
+  while (memory->type != ZYDIS_OPERAND_TYPE_MEMORY) ++memory;
+  form.mask = static_cast<u8>(ZydisRegisterGetId(mask));
+  form.element_size = static_cast<u8>(memory->element_size / 8);
+  form.elements = static_cast<u8>(memory->element_count);
+  form.lanes = form.elements;
+  form.whole = !suppresses;
+  form.packed =
+      instruction.meta.category == ZYDIS_CATEGORY_COMPRESS || instruction.meta.category == ZYDIS_CATEGORY_EXPAND;
+  const auto& broadcast = instruction.avx.broadcast;
+  if (broadcast.mode == ZYDIS_BROADCAST_MODE_INVALID || is_scalar(instruction.meta.isa_set)) return;
+  const unsigned results = decoded.operands[0].element_count;
+  const unsigned sources = instruction.avx.vector_length / memory->element_size;
+  const bool to_mask = ZydisRegisterGetClass(decoded.operands[0].reg.value) == ZYDIS_REGCLASS_MASK;
+  form.lanes = static_cast<u8>(to_mask ? sources : std::min(results, sources));
 }
 
 /// CVTPI2PS and CVTPI2PD switch to MMX, or not, even with a memory operand: the host knows.
@@ -135,7 +206,8 @@ bool plan_stub(const DecodedInsn& decoded, StubPlan& plan) {
   if (instruction.mnemonic == ZYDIS_MNEMONIC_EMMS) plan.regs.mmx = true;
   const bool x87_instruction = is_x87(instruction);
   plan.instruction = rewrite(decoded, plan.regs);
-  plan.vex = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+  plan.evex = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+  plan.vex = plan.evex || instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
   plan.flags = uses_flags(instruction);
   plan.x87 = x87_instruction || plan.regs.mmx || converts_mmx(instruction.mnemonic);
   plan.mxcsr = !x87_instruction && uses_mxcsr(decoded);
@@ -149,6 +221,7 @@ HostInsn make_form(const DecodedInsn& decoded, const StubPlan& plan) {
   form.memory_read = plan.regs.memory_read;
   form.memory_written = plan.regs.memory_written;
   form.alignment = alignment_of(decoded, plan.regs);
+  choose_elements(decoded, form);
   form.flags = plan.flags;
   form.x87 = plan.x87;
   form.x87_pointers = is_x87(decoded.instruction) && !is_x87_control_nop(decoded.instruction.mnemonic);

@@ -9,6 +9,10 @@ namespace {
 
 void run_host(Cpu& cpu, const Insn& insn) { cpu.host_exec->run(*static_cast<const HostInsn*>(insn.data), insn); }
 
+void run_host_masked(Cpu& cpu, const Insn& insn) {
+  cpu.host_exec->run_masked(*static_cast<const HostInsn*>(insn.data), insn);
+}
+
 /// Stands in for an instruction whose stub found no room: asks for a flush, and is tried again after it.
 void run_after_flush(Cpu& cpu, const Insn&) {
   cpu.host_exec->wants_flush = true;
@@ -94,7 +98,7 @@ Handler select_host(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
   if (form == nullptr) return exec.wants_flush ? run_after_flush : nullptr;
   if (form->x87_pointers) insn.imm = x87_opcode(decoded);
   insn.data = form;
-  return run_host;
+  return form->mask != 0 ? run_host_masked : run_host;
 }
 
 }  // namespace vireo::cpu::interp

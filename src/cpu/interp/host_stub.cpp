@@ -34,6 +34,10 @@ class Emitter {
   void store_xmm(unsigned reg, unsigned base, i32 disp) { xmm(0x11, reg, base, disp); }
   void load_ymm(unsigned reg, unsigned base, i32 disp) { ymm(0x10, reg, base, disp); }
   void store_ymm(unsigned reg, unsigned base, i32 disp) { ymm(0x11, reg, base, disp); }
+  void load_zmm(unsigned reg, unsigned base, i32 disp) { zmm(0x6F, reg, base, disp); }
+  void store_zmm(unsigned reg, unsigned base, i32 disp) { zmm(0x7F, reg, base, disp); }
+  void load_opmask(unsigned reg, unsigned base, i32 disp) { opmask(0x90, reg, base, disp); }
+  void store_opmask(unsigned reg, unsigned base, i32 disp) { opmask(0x91, reg, base, disp); }
   void zero_xmm(unsigned reg) {  // VXORPS reg, xmm, xmm: clears the whole register
     const unsigned low = reg & 7;
     bytes(0xC4, 0x41 | (reg < 8 ? 0xA0 : 0), (~reg & 15) << 3, 0x57, 0xC0 | low << 3 | low);
@@ -79,13 +83,23 @@ class Emitter {
     operand(reg, base, disp);
   }
 
+  void zmm(unsigned opcode, unsigned reg, unsigned base, i32 disp) {  // VMOVDQU64 zmm
+    const unsigned inverted = (reg & 8 ? 0 : 0x80) | (base < 8 ? 0x20 : 0) | (reg & 16 ? 0 : 0x10);
+    bytes(0x62, 0x41 | inverted, 0xFE, 0x48, opcode);
+    operand(reg, base, disp);
+  }
+  void opmask(unsigned opcode, unsigned reg, unsigned base, i32 disp) {  // KMOVQ
+    bytes(0xC4, 0xC1 | (base < 8 ? 0x20 : 0), 0xF8, opcode);
+    operand(reg, base, disp);
+  }
+
   u8* const begin_;
   u8* at_;
 };
 
 template <class Function>
-void for_each(u16 set, Function function) {
-  for (unsigned i = 0; i < 16; ++i) {
+void for_each(u32 set, Function function) {
+  for (unsigned i = 0; i < 32; ++i) {
     if (set & bit(i)) function(i);
   }
 }
@@ -134,8 +148,12 @@ class StubWriter {
     if (plan_.mxcsr) emit_.state(2, false, regs_.context, in_cpu(&cpu_.fpu.mxcsr));
     for_each(regs_.vector_used, [&](unsigned reg) {
       const i32 at = in_cpu(cpu_.fpu.zmm[reg].data());
-      plan_.vex ? emit_.load_ymm(reg, regs_.context, at) : emit_.load_xmm(reg, regs_.context, at);
+      plan_.evex  ? emit_.load_zmm(reg, regs_.context, at)
+      : plan_.vex ? emit_.load_ymm(reg, regs_.context, at)
+                  : emit_.load_xmm(reg, regs_.context, at);
     });
+    for_each(regs_.opmask_used,
+             [&](unsigned reg) { emit_.load_opmask(reg, regs_.context, in_cpu(&cpu_.fpu.opmask[reg])); });
     if (plan_.flags) {
       emit_.push_memory(regs_.memory, in_frame(&frame_.flags));
       emit_.bytes(0x9D);  // POPFQ
@@ -153,6 +171,10 @@ class StubWriter {
              [&](unsigned reg) { emit_.store_general(host_number(reg), regs_.context, in_cpu(&cpu_.r[reg])); });
     for_each(regs_.vector_written, [&](unsigned reg) {
       const i32 at = in_cpu(cpu_.fpu.zmm[reg].data());
+      if (plan_.evex) {
+        emit_.store_zmm(reg, regs_.context, at);
+        return;
+      }
       if (!plan_.vex) {
         emit_.store_xmm(reg, regs_.context, at);
         return;
@@ -162,6 +184,8 @@ class StubWriter {
       emit_.zero_xmm(reg);
       emit_.store_ymm(reg, regs_.context, at + 32);
     });
+    for_each(regs_.opmask_written,
+             [&](unsigned reg) { emit_.store_opmask(reg, regs_.context, in_cpu(&cpu_.fpu.opmask[reg])); });
     save_x87();
   }
 

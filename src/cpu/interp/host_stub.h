@@ -19,7 +19,8 @@ struct HostFrame {
 struct StubPlan {
   HostBytes instruction;
   HostRegs regs;
-  bool vex = false;
+  bool vex = false;  ///< VEX or EVEX
+  bool evex = false;
   bool flags = false;  ///< reads or writes status flags
   bool mxcsr = false;  ///< depends on MXCSR
   bool x87 = false;    ///< runs on the x87 image

@@ -211,7 +211,7 @@ Handler select_masked(Cpu& cpu, const DecodedInsn& decoded, Insn& insn) {
   const auto& instruction = decoded.instruction;
   if (!cpu.host_exec->announced(instruction.meta.isa_set) || (instruction.attributes & ZYDIS_ATTRIB_HAS_LOCK))
     return nullptr;
-  if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) return nullptr;
+  if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) return select_evex_gather(cpu, decoded, insn);
   MaskedForm form;
   Handler handler = nullptr;
   switch (instruction.mnemonic) {

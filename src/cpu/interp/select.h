@@ -42,5 +42,7 @@ Handler select_io(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_host(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_fpu_state(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 Handler select_masked(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
+// evex_gather.cpp: scatters, and the EVEX gathers, which select_masked hands over
+Handler select_evex_gather(Cpu& cpu, const DecodedInsn& decoded, Insn& insn);
 
 }  // namespace vireo::cpu::interp
