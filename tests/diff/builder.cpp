@@ -43,7 +43,7 @@ u64 Builder::data_offset(unsigned size, bool aligned) {
     default:
       break;
   }
-  if (aligned ? random_.percent(90) : random_.percent(40)) offset &= ~u64{31};
+  if (aligned ? random_.percent(90) : random_.percent(40)) offset &= size > 32 ? ~u64{63} : ~u64{31};
   return kData - data_base(snippet_.mode) + offset;
 }
 
@@ -106,6 +106,8 @@ void Builder::note_looseness(ZydisMnemonic mnemonic) {
 
 /// Implicit operands that decide where an instruction goes.
 void Builder::prepare_registers(const Form& form) {
+  // A store of unknown length: which part of it faults first is open.
+  if (form.of == Class::EvexPacked && form.memory && !form.vsib) snippet_.any_fault_address = true;
   switch (form.of) {
     case Class::String: {
       for (unsigned reg : {RSI, RDI}) pin(reg, data_offset(8, false));
@@ -199,11 +201,12 @@ Snippet Builder::finish() {
     random_.float80(value);
     std::memcpy(st.data(), value, 10);
   }
-  for (unsigned i = 0; i < 16; ++i) {
+  for (u64& mask : fpu.opmask) mask = random_.opmask();
+  for (unsigned i = 0; i < 32; ++i) {
     u8* at = fpu.zmm[i].data();
-    random_.vector(at, 32);
+    random_.vector(at, 64);
     if (!index_vector_[i]) continue;
-    for (unsigned k = 0; k < 32; k += wide_index_[i] ? 8 : 4) {
+    for (unsigned k = 0; k < 64; k += wide_index_[i] ? 8 : 4) {
       const i64 small = random_.between(-40, 40);
       std::memcpy(at + k, &small, wide_index_[i] ? 8 : 4);
     }

@@ -37,6 +37,7 @@ class Builder {
   /// Offset of the next instruction in its code segment.
   u64 here() const { return snippet_.start - code_base(snippet_.mode) + snippet_.code.size(); }
   void keep_exchange_comparable(u64 offset);
+  u8 random_components();
 
   /// Offset of an operand in the data segment.
   u64 data_offset(unsigned size, bool aligned);
@@ -47,16 +48,19 @@ class Builder {
     unsigned address_size = 8;
     unsigned reg = 0, rm = 0;
     u8 rex = 0;
-    unsigned rip_at = 0;  ///< offset of a RIP-relative displacement after the opcode, 0: none
-    Bytes tail;           ///< ModRM and what follows
+    bool reg_high = false, index_high = false;  ///< EVEX.R' and, for VSIB, EVEX.V'
+    unsigned rip_at = 0;                        ///< offset of a RIP-relative displacement after the opcode, 0: none
+    Bytes tail;                                 ///< ModRM and what follows
   };
   // builder_encode.cpp
   bool encode(const Form& form, Bytes& out, std::optional<Target>& target);
   void encode_prefixes(const Form& form, Encoding& encoding, Bytes& out);
-  void encode_opcode(const Form& form, u8 rex, Bytes& out);
+  void encode_opcode(const Form& form, const Encoding& encoding, Bytes& out);
+  void encode_evex(const Form& form, const Encoding& encoding, Bytes& out);
+  unsigned vector_registers(unsigned most) const { return code64() ? most : 8; }
   void encode_operands(const Form& form, Encoding& encoding);
   void encode_memory(const Form& form, Encoding& encoding);
-  void encode_memory16(u64 offset, Encoding& encoding);
+  void encode_memory16(const Form& form, u64 offset, Encoding& encoding);
   bool encode_immediate(const Form& form, Encoding& encoding, std::optional<Target>& target);
   void prepare_registers(const Form& form);
   void note_looseness(ZydisMnemonic mnemonic);
@@ -66,8 +70,8 @@ class Builder {
   const Forms& forms_;
   Snippet snippet_;
   std::array<std::optional<u64>, 16> pinned_;
-  std::array<bool, 16> index_vector_{};  ///< vector register holds small indices: of 4 or 8 bytes
-  std::array<bool, 16> wide_index_{};
+  std::array<bool, 32> index_vector_{};  ///< vector register holds small indices: of 4 or 8 bytes
+  std::array<bool, 32> wide_index_{};
   std::vector<Target> targets_;
   u64 last_offset_ = 0;  ///< of the last memory operand
   bool closed_ = false;  ///< nothing may follow

@@ -15,8 +15,23 @@ void put(std::vector<u8>& out, u64 value, unsigned size) {
   for (unsigned i = 0; i < size; ++i) out.push_back(static_cast<u8>(value >> (8 * i)));
 }
 
-bool wants_alignment(const Form& form) { return form.memory_size == 16 || (form.vex && form.memory_size >= 16); }
-
+bool wants_alignment(const Form& form) {
+  switch (form.evex ? form.mnemonic : ZYDIS_MNEMONIC_INVALID) {
+    case ZYDIS_MNEMONIC_INVALID:
+    case ZYDIS_MNEMONIC_VMOVAPS:
+    case ZYDIS_MNEMONIC_VMOVAPD:
+    case ZYDIS_MNEMONIC_VMOVDQA32:
+    case ZYDIS_MNEMONIC_VMOVDQA64:
+    case ZYDIS_MNEMONIC_VMOVNTPS:
+    case ZYDIS_MNEMONIC_VMOVNTPD:
+    case ZYDIS_MNEMONIC_VMOVNTDQ:
+    case ZYDIS_MNEMONIC_VMOVNTDQA:
+      break;
+    default:
+      return false;
+  }
+  return form.memory_size == 16 || ((form.vex || form.evex) && form.memory_size >= 16);
+}
 }  // namespace
 
 bool Builder::encode(const Form& form, Bytes& out, std::optional<Target>& target) {
@@ -24,7 +39,7 @@ bool Builder::encode(const Form& form, Bytes& out, std::optional<Target>& target
   encode_prefixes(form, encoding, out);
   if (form.modrm) encode_operands(form, encoding);
   if (!encode_immediate(form, encoding, target)) return false;
-  encode_opcode(form, encoding.rex, out);
+  encode_opcode(form, encoding, out);
   const u64 tail_at = out.size();
   out.insert(out.end(), encoding.tail.begin(), encoding.tail.end());
   if (encoding.rip_at != 0) {
@@ -54,9 +69,25 @@ void Builder::encode_prefixes(const Form& form, Encoding& encoding, Bytes& out) 
   out.insert(out.end(), form.prefixes.begin(), form.prefixes.end());
 }
 
-void Builder::encode_opcode(const Form& form, u8 rex, Bytes& out) {
-  if (form.vex) {
-    const unsigned vvvv = form.vvvv_free ? static_cast<unsigned>(random_.below(registers())) : 0;
+void Builder::encode_evex(const Form& form, const Encoding& encoding, Bytes& out) {
+  unsigned vvvv = form.vvvv_free ? static_cast<unsigned>(random_.below(vector_registers(form.vvvv_count))) : 0;
+  if (encoding.index_high) vvvv |= 16;
+  const bool masked = form.mask_allowed && (form.mask_needed || random_.percent(70));
+  const auto mask = masked ? 1 + static_cast<unsigned>(random_.below(7)) : 0;
+  const bool zeroing = masked && form.zeroing_allowed && random_.percent(50);
+  out.push_back(0x62);
+  out.push_back(static_cast<u8>((~encoding.rex & 7) << 5 | (encoding.reg_high ? 0 : 0x10) | form.map));
+  out.push_back(static_cast<u8>(form.w << 7 | (~vvvv & 15) << 3 | 4 | form.pp));
+  out.push_back(static_cast<u8>(zeroing << 7 | form.l << 5 | form.b << 4 | (vvvv & 16 ? 0 : 8) | mask));
+}
+
+void Builder::encode_opcode(const Form& form, const Encoding& encoding, Bytes& out) {
+  u8 rex = encoding.rex;
+  if (form.evex) {
+    encode_evex(form, encoding, out);
+  } else if (form.vex) {
+    const unsigned count = std::min<unsigned>(form.vvvv_count, registers());
+    const unsigned vvvv = form.vvvv_free ? static_cast<unsigned>(random_.below(count)) : 0;
     const unsigned last = form.w << 7 | (~vvvv & 15) << 3 | form.l << 2 | form.pp;
     if (form.map == 1 && form.w == 0 && !(rex & 3) && random_.percent(70)) {
       out.push_back(0xC5);
@@ -78,15 +109,18 @@ void Builder::encode_opcode(const Form& form, u8 rex, Bytes& out) {
 }
 
 void Builder::encode_operands(const Form& form, Encoding& encoding) {
-  unsigned reg = form.reg_free ? static_cast<unsigned>(random_.below(registers())) : form.modrm_byte >> 3 & 7u;
+  unsigned reg = form.reg_free ? static_cast<unsigned>(random_.below(vector_registers(form.reg_count)))
+                               : form.modrm_byte >> 3 & 7u;
   if (form.reg_free && form.general && reg == RSP && random_.percent(80)) reg = RAX;
-  unsigned rm = form.rm_free ? static_cast<unsigned>(random_.below(registers())) : form.modrm_byte & 7u;
+  unsigned rm =
+      form.rm_free ? static_cast<unsigned>(random_.below(vector_registers(form.rm_count))) : form.modrm_byte & 7u;
   if (form.rm_free && form.general && rm == RSP && random_.percent(80)) rm = RCX;
   encoding.reg = reg;
-  encoding.rex |= static_cast<u8>((reg >> 3) << 2);
+  encoding.rex |= static_cast<u8>((reg >> 3 & 1) << 2);
+  encoding.reg_high = reg >= 16;
   if (!form.memory) {
     encoding.tail.push_back(static_cast<u8>(0xC0 | (reg & 7) << 3 | (rm & 7)));
-    encoding.rex |= static_cast<u8>(rm >> 3);
+    encoding.rex |= static_cast<u8>((rm >> 3 & 1) | (rm >> 4) << 1);
     return;
   }
   if ((form.of == Class::Bits || form.of == Class::Lock) && form.reg_free && random_.percent(70)) {
@@ -100,7 +134,7 @@ void Builder::encode_memory(const Form& form, Encoding& encoding) {
   Bytes& out = encoding.tail;
   const u64 address = data_offset(std::max<unsigned>(form.memory_size, 1), wants_alignment(form));
   last_offset_ = address;
-  if (encoding.address_size == 2) return encode_memory16(address, encoding);
+  if (encoding.address_size == 2) return encode_memory16(form, address, encoding);
   const unsigned modrm_reg = (encoding.reg & 7) << 3;
   const u64 shape = form.vsib ? 9 : random_.below(10);
   if (shape == 0 && code64()) {  // disp32 by SIB, without RIP
@@ -122,7 +156,7 @@ void Builder::encode_memory(const Form& form, Encoding& encoding) {
   unsigned scale = 0;
   u64 offset = 0;
   if (form.vsib) {
-    index = static_cast<unsigned>(random_.below(registers()));
+    index = static_cast<unsigned>(random_.below(vector_registers(form.evex ? 32 : 16)));
     scale = static_cast<unsigned>(random_.below(4));
     if (random_.percent(95)) {
       index_vector_[index] = true;
@@ -138,24 +172,27 @@ void Builder::encode_memory(const Form& form, Encoding& encoding) {
   }
   const bool narrow = encoding.address_size == 4;
   const u64 noise = narrow && code64() ? random_.next() << 32 : 0;
-  const u64 value = pin(base, (address + static_cast<u64>(random_.between(-128, 128)) - offset) | noise);
+  const i64 step = random_.percent(50) ? form.disp8_scale : 1;
+  const u64 value = pin(base, (address + static_cast<u64>(step * random_.between(-128, 128)) - offset) | noise);
   u64 rest = address - value - offset;
   if (narrow) rest = sign_extend(rest & 0xFFFFFFFF, 4);
   if (!fits32(static_cast<i64>(rest))) rest &= 0x7FF;
   const auto disp = static_cast<i64>(rest);
-  const unsigned mod = disp == 0 && (base & 7) != 5 ? 0 : fits8(disp) && random_.percent(90) ? 1 : 2;
+  const bool scaled = disp % form.disp8_scale == 0 && fits8(disp / form.disp8_scale);
+  const unsigned mod = disp == 0 && (base & 7) != 5 ? 0 : scaled && random_.percent(90) ? 1 : 2;
   if (with_index || (base & 7) == 4) {
     out.push_back(static_cast<u8>(mod << 6 | modrm_reg | 4));
     out.push_back(static_cast<u8>(scale << 6 | (index & 7) << 3 | (base & 7)));
   } else {
     out.push_back(static_cast<u8>(mod << 6 | modrm_reg | (base & 7)));
   }
-  encoding.rex |= static_cast<u8>(base >> 3 | (with_index ? (index >> 3) << 1 : 0));
-  if (mod != 0) put(out, static_cast<u64>(disp), mod == 1 ? 1 : 4);
+  encoding.rex |= static_cast<u8>(base >> 3 | (with_index ? (index >> 3 & 1) << 1 : 0));
+  encoding.index_high = index >= 16;
+  if (mod != 0) put(out, static_cast<u64>(mod == 1 ? disp / form.disp8_scale : disp), mod == 1 ? 1 : 4);
 }
 
 /// SDM 2A table 2-1.
-void Builder::encode_memory16(u64 offset, Encoding& encoding) {
+void Builder::encode_memory16(const Form& form, u64 offset, Encoding& encoding) {
   constexpr struct {
     Gpr base, index;
     bool has_index;
@@ -174,9 +211,10 @@ void Builder::encode_memory16(u64 offset, Encoding& encoding) {
   const u64 base =
       pin(forms[rm].base, static_cast<u16>(offset + static_cast<u64>(random_.between(-128, 128)) - index) | noise);
   const auto disp = static_cast<i16>(offset - base - index);
-  const unsigned mod = disp == 0 && rm != 6 ? 0 : fits8(disp) && random_.percent(90) ? 1 : 2;
+  const bool scaled = disp % form.disp8_scale == 0 && fits8(disp / form.disp8_scale);
+  const unsigned mod = disp == 0 && rm != 6 ? 0 : scaled && random_.percent(90) ? 1 : 2;
   out.push_back(static_cast<u8>(mod << 6 | modrm_reg | rm));
-  if (mod != 0) put(out, static_cast<u64>(disp), mod);
+  if (mod != 0) put(out, static_cast<u64>(mod == 1 ? disp / form.disp8_scale : disp), mod);
 }
 
 bool Builder::encode_immediate(const Form& form, Encoding& encoding, std::optional<Target>& target) {

@@ -18,11 +18,16 @@ void Builder::keep_exchange_comparable(u64 offset) {
   snippet_.patches.push_back({at(24), {0x80, static_cast<u8>(random_.next()), 0, 0}});
 }
 
+u8 Builder::random_components() {
+  const u64 any = random_.below(8);
+  return static_cast<u8>(forms_.avx512() && random_.percent(70) ? any | (random_.next() & xcr0::kAvx512) : any);
+}
+
 void Builder::add_state_exchange() {
   if (snippet_.code.size() > kLongestCode - 60 || closed_) return;
   closed_ = true;  // what is host-specific in the image must not travel further
   const u64 offset =
-      256 + align_down(random_.below(kDataSize - 2048), 64) + (random_.percent(95) ? 0 : random_.below(64));
+      256 + align_down(random_.below(kDataSize - 3072), 64) + (random_.percent(95) ? 0 : random_.below(64));
   keep_exchange_comparable(offset);
   const bool wide = code64() && random_.percent(70);
   snippet_.starts.push_back(static_cast<u8>(snippet_.code.size()));  // one instruction: nobody may jump into it
@@ -40,7 +45,7 @@ void Builder::add_state_exchange() {
   };
   load_integer(RBX, kData + offset - data_base(snippet_.mode));
   load_integer(RDX, 0);
-  load_integer(RAX, random_.below(8));
+  load_integer(RAX, random_components());
   switch (random_.below(5)) {
     case 0:
       memory(0xAE, 0);  // FXSAVE, FNINIT, FXRSTOR
@@ -57,7 +62,7 @@ void Builder::add_state_exchange() {
   }
   // A header that is not all garbage: XRSTOR checks it and XSAVE merges into it.
   Bytes header(64);
-  header[0] = static_cast<u8>(random_.below(8));
+  header[0] = random_components();
   if (random_.percent(5)) header[1 + random_.below(23)] = 1;
   if (random_.percent(3)) header[0] |= 8;
   snippet_.patches.push_back({static_cast<u32>(offset + 512), header});
@@ -76,7 +81,7 @@ void Builder::add_state_exchange() {
     memory(0xAE, 6);  // XSAVEOPT
   }
   if (random_.percent(60)) {
-    load_integer(RAX, random_.below(8));
+    load_integer(RAX, random_components());
     memory(0xAE, 5);
   }
 }

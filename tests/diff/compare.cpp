@@ -1,5 +1,7 @@
 #include "compare.h"
 
+#include "guest.h"
+
 #include <Zydis/Zydis.h>
 #include <fmt/format.h>
 
@@ -80,9 +82,10 @@ void compare_x87(const FpuState& host, const FpuState& guest, Report& report) {
 void compare_fpu(const FpuState& host, const FpuState& guest, bool x87, Report& report) {
   if (x87) compare_x87(host, guest, report);
   report.value("mxcsr", host.mxcsr, guest.mxcsr);
-  for (unsigned i = 0; i < 16; ++i) {
-    report.bytes(fmt::format("ymm{}", i), host.zmm[i].data(), guest.zmm[i].data(), 32);
+  for (unsigned i = 0; i < 32; ++i) {
+    report.bytes(fmt::format("zmm{}", i), host.zmm[i].data(), guest.zmm[i].data(), 64);
   }
+  for (unsigned i = 0; i < 8; ++i) report.value(fmt::format("k{}", i), host.opmask[i], guest.opmask[i]);
 }
 
 }  // namespace
@@ -119,8 +122,9 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
   if (snippet.save_area) {
     // The host may save components that only happen to be in their initial state; and restore what only it has.
     const u8 host_saved = host_data[*snippet.save_area + 512], guest_saved = guest_data[*snippet.save_area + 512];
+    static const u32 components = guest_cpuid().find(0xD, 0)->eax;
     const bool saved_more = host_saved != guest_saved && !(guest_saved & ~host_saved);
-    if (saved_more || (host_saved & ~7)) return {};
+    if (saved_more || (host_saved & ~components)) return {};
   }
   if (!lines.empty()) lines += fmt::format("  host ended by #{} at {:x}\n", host.vector, host.state.regs.rip);
   return lines;
@@ -149,6 +153,7 @@ std::string describe(const Snippet& snippet) {
     out += fmt::format("  {}={:x}{}", kGpr[i], state.regs.gpr[i], i % 4 == 3 ? "\n" : "");
   out += fmt::format("  rflags={:x} mxcsr={:x} fcw={:x} fsw={:x} ftw={:x}\n", state.regs.rflags, state.fpu.mxcsr,
                      state.fpu.fcw, state.fpu.fsw, state.fpu.ftw);
+  for (unsigned i = 0; i < 8; ++i) out += fmt::format("  k{}={:x}{}", i, state.fpu.opmask[i], i == 7 ? "\n" : "");
   return out;
 }
 

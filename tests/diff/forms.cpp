@@ -9,9 +9,10 @@ namespace vireo::diff {
 
 namespace {
 
-constexpr std::string_view kNames[] = {"integer",     "shift",  "bits",   "muldiv", "string", "stack",     "branch",
-                                       "conditional", "x87",    "mmx",    "sse",    "avx",    "avx2",      "fma",
-                                       "bmi",         "crypto", "masked", "state",  "lock",   "privileged"};
+constexpr std::string_view kNames[] = {"integer", "shift",       "bits",  "muldiv", "string",    "stack",
+                                       "branch",  "conditional", "x87",   "mmx",    "sse",       "avx",
+                                       "avx2",    "fma",         "bmi",   "crypto", "masked",    "opmask",
+                                       "evex",    "evex-packed", "state", "lock",   "privileged"};
 static_assert(std::size(kNames) == static_cast<unsigned>(Class::kCount));
 
 /// Results depend on the host, its kernel or time, or running them would leave the sandbox.
@@ -172,6 +173,25 @@ Class class_of_set(ZydisISASet set) {
 }
 
 Class class_of(const ZydisDecodedInstruction& in) {
+  if (in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
+    switch (in.meta.category) {
+      case ZYDIS_CATEGORY_COMPRESS:
+      case ZYDIS_CATEGORY_EXPAND:
+      case ZYDIS_CATEGORY_GATHER:
+      case ZYDIS_CATEGORY_SCATTER:
+        return Class::EvexPacked;
+      default:
+        return Class::Evex;
+    }
+  }
+  switch (in.meta.isa_set) {
+    case ZYDIS_ISA_SET_AVX512F_KOP:
+    case ZYDIS_ISA_SET_AVX512BW_KOP:
+    case ZYDIS_ISA_SET_AVX512DQ_KOP:
+      return Class::Opmask;
+    default:
+      break;
+  }
   if (is_privileged(in.mnemonic)) return Class::Privileged;
   switch (in.mnemonic) {
     case ZYDIS_MNEMONIC_VMASKMOVPS:
@@ -251,10 +271,13 @@ bool is_general_class(ZydisRegisterClass cls) {
 
 std::string_view name_of(Class of) { return kNames[static_cast<unsigned>(of)]; }
 
-std::vector<u8> sample(const Form& form, Mode mode) {
+std::vector<u8> sample(const Form& form, Mode mode, SampleMask mask, bool disp) {
   std::vector<u8> out(form.prefixes);
   if (mode == Mode::Bits16 && form.memory) out.insert(out.begin(), 0x67);  // 32-bit addressing, for SIB
-  if (form.vex) {
+  if (form.evex) {
+    out.insert(out.end(), {0x62, static_cast<u8>(0xF0 | form.map), static_cast<u8>(form.w << 7 | 0x7C | form.pp),
+                           static_cast<u8>(mask.zeroing << 7 | form.l << 5 | form.b << 4 | 8 | mask.number)});
+  } else if (form.vex) {
     out.insert(out.end(),
                {0xC4, static_cast<u8>(0xE0 | form.map), static_cast<u8>(form.w << 7 | 0x78 | form.l << 2 | form.pp)});
   } else {
@@ -265,8 +288,9 @@ std::vector<u8> sample(const Form& form, Mode mode) {
   }
   out.push_back(form.opcode);
   if (form.modrm) {
-    out.push_back(form.modrm_byte);
+    out.push_back(form.modrm_byte | (disp ? 0x40 : 0));
     if (form.memory) out.push_back(0x08);
+    if (disp) out.push_back(1);
   }
   out.resize(out.size() + 10);
   return out;
@@ -325,6 +349,7 @@ Forms::Forms(Mode mode, const vm::x86::CpuidTable& cpuid) : mode_(mode) {
       }
     }
   }
+  enumerate_evex();
   for (unsigned i = 0; i < static_cast<unsigned>(Class::kCount); ++i) {
     for (auto& [mnemonic, forms] : by_mnemonic_[i]) classes_[i].push_back(std::move(forms));
     by_mnemonic_[i].clear();
@@ -335,12 +360,19 @@ Forms::Forms(Mode mode, const vm::x86::CpuidTable& cpuid) : mode_(mode) {
 void Forms::try_form(const Form& candidate) {
   ZydisDecodedInstruction in;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-  const auto bytes = sample(candidate, mode_);
-  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &in, operands))) return;
+  auto bytes = sample(candidate, mode_);
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &in, operands))) {
+    if (!candidate.evex) return;
+    bytes = sample(candidate, mode_, {.number = 1});
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, bytes.data(), bytes.size(), &in, operands))) return;
+  }
   const bool has_modrm = in.attributes & ZYDIS_ATTRIB_HAS_MODRM;
   if (has_modrm != candidate.modrm) return;
   // A prefix of the candidate that decoded as something else: bytes of another instruction.
-  if (in.encoding != (candidate.vex ? ZYDIS_INSTRUCTION_ENCODING_VEX : ZYDIS_INSTRUCTION_ENCODING_LEGACY)) return;
+  if (in.encoding != (candidate.evex  ? ZYDIS_INSTRUCTION_ENCODING_EVEX
+                      : candidate.vex ? ZYDIS_INSTRUCTION_ENCODING_VEX
+                                      : ZYDIS_INSTRUCTION_ENCODING_LEGACY))
+    return;
   if (in.opcode != candidate.opcode || in.opcode_map != candidate.map) return;
   if (is_incomparable(in.mnemonic)) return;
   if (!is_base_set(in.meta.isa_set) && !announced_[in.meta.isa_set]) return;
@@ -350,7 +382,8 @@ void Forms::try_form(const Form& candidate) {
   // Processors differ: 0F 0D with a register, VEX.W where it says nothing.
   if (in.meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP && !candidate.memory) return;
   if (mode_ != Mode::Bits64 && candidate.w &&
-      (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
+      (in.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in.mnemonic == ZYDIS_MNEMONIC_VPEXTRD ||
+       in.mnemonic == ZYDIS_MNEMONIC_KMOVD))
     return;
   // Random 16-bit targets hit the snippet itself now and then, and may not come back.
   const bool indirect = (in.mnemonic == ZYDIS_MNEMONIC_JMP || in.mnemonic == ZYDIS_MNEMONIC_CALL) && candidate.modrm;
@@ -372,11 +405,18 @@ void Forms::try_form(const Form& candidate) {
       form.memory_size = operand.size / 8;
       if (operand.mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
         form.vsib = true;
-        form.wide_index = in.mnemonic == ZYDIS_MNEMONIC_VGATHERQPS || in.mnemonic == ZYDIS_MNEMONIC_VGATHERQPD ||
+        form.wide_index = in.mnemonic == ZYDIS_MNEMONIC_VSCATTERQPS || in.mnemonic == ZYDIS_MNEMONIC_VSCATTERQPD ||
+                          in.mnemonic == ZYDIS_MNEMONIC_VPSCATTERQD || in.mnemonic == ZYDIS_MNEMONIC_VPSCATTERQQ ||
+                          in.mnemonic == ZYDIS_MNEMONIC_VGATHERQPS || in.mnemonic == ZYDIS_MNEMONIC_VGATHERQPD ||
                           in.mnemonic == ZYDIS_MNEMONIC_VPGATHERQD || in.mnemonic == ZYDIS_MNEMONIC_VPGATHERQQ;
       }
     }
     if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    const auto cls = ZydisRegisterGetClass(operand.reg.value);
+    const u8 registers = cls == ZYDIS_REGCLASS_MASK ? 8 : candidate.evex && !is_general_class(cls) ? 32 : 16;
+    if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) form.reg_count = registers;
+    if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) form.rm_count = registers;
+    if (operand.encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) form.vvvv_count = registers;
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) form.reg_free = true;
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) form.rm_free = true;
     if (operand.encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) form.vvvv_free = true;
@@ -384,8 +424,9 @@ void Forms::try_form(const Form& candidate) {
       form.general = true;
     }
   }
-  std::vector<int> key{form.mnemonic, form.vex, form.map,    form.opcode,     form.w,
-                       form.l,        form.pp,  form.memory, in.operand_width};
+  if (form.evex) probe_evex(form);
+  std::vector<int> key{form.mnemonic, form.evex, form.b,  form.vex,    form.map,        form.opcode,
+                       form.w,        form.l,    form.pp, form.memory, in.operand_width};
   for (u8 prefix : form.prefixes) key.push_back(prefix);
   key.push_back(form.reg_free ? -1 : form.modrm_byte >> 3 & 7);
   key.push_back(form.rm_free || form.memory ? -1 : form.modrm_byte & 7);

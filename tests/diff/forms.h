@@ -31,6 +31,9 @@ enum class Class : u8 {
   Bmi,
   Crypto,
   Masked,
+  Opmask,
+  Evex,
+  EvexPacked,  ///< compress, expand, gather, scatter
   State,
   Lock,
   Privileged,
@@ -42,11 +45,12 @@ std::string_view name_of(Class of);
 struct Form {
   ZydisMnemonic mnemonic = ZYDIS_MNEMONIC_INVALID;
   Class of = Class::Integer;
-  bool vex = false;
+  bool vex = false, evex = false;
   std::vector<u8> prefixes;  ///< 66, F2, F3
   u8 map = 0;                ///< 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A
   u8 opcode = 0;
   u8 w = 0, l = 0, pp = 0;
+  bool b = false;  ///< EVEX: broadcast, or rounding and exceptions
   bool modrm = false, memory = false, reg_free = false, rm_free = false, vvvv_free = false;
   u8 modrm_byte = 0;
   u8 immediate_size = 0;  ///< bytes at the end
@@ -54,6 +58,14 @@ struct Form {
   bool wide_index = false;  ///< VSIB: 64-bit indices
   bool general = false;     ///< names a general register explicitly
   u16 memory_size = 0;
+  u8 reg_count = 16, rm_count = 16, vvvv_count = 16;  ///< how many registers the field may name in 64-bit code
+  bool mask_needed = false, mask_allowed = false, zeroing_allowed = false;
+  u8 disp8_scale = 1;
+};
+
+struct SampleMask {
+  u8 number = 0;
+  bool zeroing = false;
 };
 
 /// Forms of one mode by class and mnemonic.
@@ -63,10 +75,14 @@ class Forms {
   using ByMnemonic = std::vector<std::vector<Form>>;
   const ByMnemonic& of(Class which) const { return classes_[static_cast<unsigned>(which)]; }
   std::size_t count() const;
+  bool avx512() const { return announced_[ZYDIS_ISA_SET_AVX512F_512]; }
   const ZydisDecoder& decoder() const { return decoder_; }
 
  private:
   void try_form(const Form& form);
+  void enumerate_evex();
+  void probe_evex(Form& form) const;
+  bool decodes(const Form& form, SampleMask mask) const;
   void add(const Form& form);
 
   const Mode mode_;
@@ -77,7 +93,8 @@ class Forms {
   ByMnemonic classes_[static_cast<unsigned>(Class::kCount)];
 };
 
-/// Bytes of the form with registers 0 and, for memory, [rax + rcx]: what enumeration decodes.
-std::vector<u8> sample(const Form& form, Mode mode);
+/// Bytes of the form with registers 0 and, for memory, [rax + rcx]: what enumeration decodes. `disp`: with an 8-bit
+/// displacement of 1.
+std::vector<u8> sample(const Form& form, Mode mode, SampleMask mask = {}, bool disp = false);
 
 }  // namespace vireo::diff

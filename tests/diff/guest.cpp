@@ -124,7 +124,7 @@ CpuState start_state() {
   sys.cr3 = kPml4;
   sys.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::OSXSAVE;
   sys.efer = efer::SCE | efer::LME | efer::LMA | efer::NXE;
-  sys.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
+  sys.xcr0 = guest_cpuid().find(0xD, 0)->eax;
   sys.gdtr = {.base = kKernel + kGdt, .limit = 0xFFF};
   sys.idtr = {.base = kKernel + kIdt, .limit = 32 * 16 - 1};
   for (Seg seg : {FS, GS}) sys.segment[seg] = {.selector = 0, .attributes = Segment::kUnusable, .limit = 0, .base = 0};

@@ -59,7 +59,7 @@ std::span<u8> fpu_image(ucontext_t& context) {
   return {image, load<u32>(image + 464) == 0x46505853 ? load<u32>(image + 464 + 16) : 512u};
 }
 
-constexpr u64 kComponents = xcr0::X87 | xcr0::SSE | xcr0::AVX;
+constexpr u64 kComponents = cpu::x86::kFpuComponents;
 
 void enter(ucontext_t& context) {
   auto& gregs = context.uc_mcontext.gregs;

@@ -126,6 +126,25 @@ void Random::float80(u8 (&to)[10]) {
   store<u16>(to + 8, static_cast<u16>(exponent | (next() & 1) << 15));
 }
 
+u64 Random::opmask() {
+  switch (below(8)) {
+    case 0:
+      return 0;
+    case 1:
+      return ~u64{0};
+    case 2:
+      return bit(static_cast<unsigned>(below(64)));
+    case 3:
+      return bit(static_cast<unsigned>(below(17))) - 1;
+    case 4:
+      return next() & next() & next();
+    case 5:
+      return next() | next() | next();
+    default:
+      return next();
+  }
+}
+
 void Random::vector(u8* to, unsigned size) {
   for (unsigned at = 0; at < size; at += 16) {
     const u64 kind = below(8);

@@ -32,6 +32,8 @@ class Random {
   /// anything.
   u32 float32();
   u64 float64();
+  /// All, none, a few, or any of the elements of a vector.
+  u64 opmask();
   void float80(u8 (&to)[10]);
   /// `size` bytes (a multiple of 16) of vector data: each 16 bytes of one kind.
   void vector(u8* to, unsigned size);
