@@ -16,6 +16,7 @@ using vm::x86::CpuidTable;
 
 /// KVM_MAX_CPUID_ENTRIES of the kernel.
 constexpr u32 kMostEntries = 256;
+constexpr u32 kXsaveHeaderEnd = 576;
 
 /// A register of feature bits; `ours` are those that do not depend on the host's KVM: topology, which the machine
 /// decides, and what the kernel sets by itself.
@@ -47,6 +48,28 @@ constexpr FeatureWord kFeatureWords[] = {
     {0x80000021, 0, &CpuidLeaf::eax, 0},
     {0x40000001, 0, &CpuidLeaf::eax, 0},
 };
+
+/// State components that are not in XCR0's possible values have no size; where the others are in memory is the
+/// hardware's to say.
+void place_components(CpuidTable& table, const CpuidTable& supported) {
+  const auto* xsave = table.find(0xD, 0);
+  const u64 components = xsave == nullptr ? 0 : xsave->eax | u64{xsave->edx} << 32;
+  std::erase_if(table.leaves, [components](const CpuidLeaf& leaf) {
+    return leaf.leaf == 0xD && leaf.subleaf >= 2 && (leaf.subleaf > 63 || (components >> leaf.subleaf & 1) == 0);
+  });
+  u32 end = kXsaveHeaderEnd;
+  for (auto& leaf : table.leaves) {
+    if (leaf.leaf != 0xD || leaf.subleaf < 2) continue;
+    const auto* host = supported.find(0xD, leaf.subleaf);
+    if (host != nullptr && host->subleaf_matters && host->eax != 0) {
+      leaf.eax = host->eax, leaf.ebx = host->ebx, leaf.ecx = host->ecx;
+    }
+    end = std::max(end, leaf.ebx + leaf.eax);
+  }
+  for (auto& leaf : table.leaves) {
+    if (leaf.leaf == 0xD && leaf.subleaf == 0) leaf.ecx = end;
+  }
+}
 
 }  // namespace
 
@@ -83,12 +106,7 @@ CpuidTable intersect(const CpuidTable& wanted, const CpuidTable& supported) {
         leaf.eax = (leaf.eax & ~u32{0xFF}) | std::min(leaf.eax & 0xFF, host->eax & 0xFF);
     }
   }
-  // State components that are not in XCR0's possible values have no size either.
-  const auto* xsave = table.find(0xD, 0);
-  const u64 components = xsave == nullptr ? 0 : xsave->eax | u64{xsave->edx} << 32;
-  std::erase_if(table.leaves, [components](const CpuidLeaf& leaf) {
-    return leaf.leaf == 0xD && leaf.subleaf >= 2 && (leaf.subleaf > 63 || (components >> leaf.subleaf & 1) == 0);
-  });
+  place_components(table, supported);
   return table;
 }
 

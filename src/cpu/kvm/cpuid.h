@@ -9,7 +9,8 @@ namespace vireo::cpu::kvm {
 /// KVM_GET_SUPPORTED_CPUID of the device `fd`.
 Result<vm::x86::CpuidTable> supported_cpuid(int fd);
 
-/// `wanted` without the feature bits that `supported` lacks. What is not a feature (names, topology, sizes) stays.
+/// `wanted` without the feature bits that `supported` lacks, its XSAVE components where the hardware puts them. What is
+/// no feature (names, topology) stays.
 vm::x86::CpuidTable intersect(const vm::x86::CpuidTable& wanted, const vm::x86::CpuidTable& supported);
 
 /// KVM_SET_CPUID2 on the vCPU `fd`.

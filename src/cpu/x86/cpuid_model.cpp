@@ -1,14 +1,14 @@
 #include "cpu/x86/cpuid_model.h"
 
-#include <cpuid.h>
-
 #include <algorithm>
 #include <bit>
 #include <string_view>
 
 #include "base/bits.h"
 #include "base/bytes.h"
+#include "cpu/x86/cpuid_feature_table.h"
 #include "cpu/x86/paging.h"
+#include "vm/x86/regs.h"
 
 namespace vireo::cpu::x86 {
 
@@ -16,64 +16,18 @@ namespace {
 
 using vm::x86::CpuidLeaf;
 using vm::x86::CpuidTable;
+namespace xcr0 = vm::x86::xcr0;
 
 constexpr u32 kSignature = 0x00800F12;  // family 17h, model 1, stepping 2: no CPPC that a kernel would miss in ACPI
 constexpr u32 kLastBasicLeaf = 0xD, kLastExtendedLeaf = 0x80000021, kKvmLeaf = 0x40000000;
-constexpr std::string_view kVendor = "AuthenticAMD", kBrand = "Vireo x86-64-v3 vCPU", kKvmSignature = "KVMKVMKVM";
+constexpr std::string_view kVendor = "AuthenticAMD", kKvmSignature = "KVMKVMKVM";
 constexpr unsigned kLineBytes = 64, kVirtualBits = 48;
-constexpr u64 kXcr0Base = 3, kXcr0Avx = 4;
-constexpr u32 kAvxStateOffset = 576, kAvxStateSize = 256;
-
-enum class Needs : u8 { Software, Host, HostAvx, Smp, Immune };
-
-struct Feature {
-  u32 leaf, subleaf;
-  u32 CpuidLeaf::* word;
-  unsigned bit;
-  Needs needs;
-};
-constexpr Feature kFeatures[] = {
-#define X(leaf, subleaf, word, bit, name, needs) {leaf, subleaf, &CpuidLeaf::word, bit, Needs::needs},
-#include "cpu/x86/cpuid_features.inc"
-#undef X
-};
-
-/// The host's own leaves that kFeatures asks about, read once: CPUID may cost microseconds.
-class Host {
- public:
-  static const Host& get() {
-    static const Host host;
-    return host;
-  }
-  bool has(const Feature& feature) const {
-    for (const CpuidLeaf& leaf : leaves_) {
-      if (leaf.leaf == feature.leaf && leaf.subleaf == feature.subleaf) return leaf.*feature.word & bit(feature.bit);
-    }
-    return false;
-  }
-  bool avx_enabled() const { return avx_enabled_; }
-
- private:
-  Host() {
-    constexpr u32 kQueried[][2] = {{1, 0}, {7, 0}, {0x80000001, 0}};
-    for (const auto& [leaf, subleaf] : kQueried) {
-      CpuidLeaf& out = leaves_.emplace_back(CpuidLeaf{.leaf = leaf, .subleaf = subleaf});
-      __get_cpuid_count(leaf, subleaf, &out.eax, &out.ebx, &out.ecx, &out.edx);
-    }
-    constexpr u32 kOsxsave = bit(27);
-    if (leaves_[0].ecx & kOsxsave) {
-      u32 low, high;
-      asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-      avx_enabled_ = (low & (kXcr0Base | kXcr0Avx)) == (kXcr0Base | kXcr0Avx);
-    }
-  }
-  std::vector<CpuidLeaf> leaves_;
-  bool avx_enabled_ = false;
-};
+constexpr u32 kXsaveHeaderEnd = 576;
 
 class Builder {
  public:
-  explicit Builder(const CpuidModelOptions& options) : options_(options) {}
+  explicit Builder(const CpuidModelOptions& options)
+      : options_(options), model_(options.model != nullptr ? *options.model : best_model()) {}
 
   CpuidLeaf& leaf(u32 number) {
     for (CpuidLeaf& entry : table_.leaves) {
@@ -100,15 +54,14 @@ class Builder {
   }
 
  private:
-  bool wants(const Feature& feature) const {
-    const Host& host = Host::get();
-    switch (feature.needs) {
+  bool wants(const FeatureBit& row) const {
+    switch (row.needs) {
       case Needs::Software:
         return true;
       case Needs::Host:
-        return host.has(feature);
       case Needs::HostAvx:
-        return host.avx_enabled() && host.has(feature);
+      case Needs::HostAvx512:
+        return model_.features.has(row.feature);
       case Needs::Smp:
         return options_.vcpus > 1;
       case Needs::Immune:
@@ -121,14 +74,16 @@ class Builder {
   }
 
   const CpuidModelOptions& options_;
+  const CpuModel& model_;
   CpuidTable table_;
 };
 
 void Builder::features() {
-  for (const Feature& feature : kFeatures) {
-    CpuidLeaf& entry = has_subleaves(feature.leaf) ? leaf(feature.leaf, feature.subleaf) : leaf(feature.leaf);
-    if (wants(feature)) entry.*feature.word |= static_cast<u32>(bit(feature.bit));
+  for (const FeatureBit& row : kFeatureBits) {
+    CpuidLeaf& entry = has_subleaves(row.leaf) ? leaf(row.leaf, row.subleaf) : leaf(row.leaf);
+    if (wants(row)) entry.*row.word |= static_cast<u32>(bit(row.bit));
   }
+  leaf(7, 0).eax = 1;  // its last sub-leaf
 }
 
 void Builder::identity() {
@@ -141,7 +96,8 @@ void Builder::identity() {
   }
   leaf(1).eax = leaf(0x80000001).eax = kSignature;
   char brand[48] = {};
-  std::ranges::copy(kBrand, brand);
+  const std::string text = fmt::format("Vireo {:.36} vCPU", model_.name);
+  std::ranges::copy(text, brand);
   for (u32 i = 0; i < 3; ++i) {
     CpuidLeaf& part = leaf(0x80000002 + i);
     part.eax = load<u32>(brand + 16 * i);
@@ -202,16 +158,22 @@ void Builder::caches() {
 }
 
 void Builder::xsave() {
-  constexpr u32 kAvx = bit(28);
-  const bool avx = leaf(1).ecx & kAvx;
-  CpuidLeaf& all = leaf(0xD, 0);
-  all.eax = static_cast<u32>(kXcr0Base | (avx ? kXcr0Avx : 0));
-  all.ecx = avx ? kAvxStateOffset + kAvxStateSize : kAvxStateOffset;
-  all.ebx = kAvxStateOffset;  // for XCR0 after reset; engines follow XCR0
-  if (!avx) return;
-  CpuidLeaf& state = leaf(0xD, 2);
-  state.eax = kAvxStateSize;
-  state.ebx = kAvxStateOffset;
+  CpuidLeaf all{.leaf = 0xD, .subleaf = 0, .subleaf_matters = true, .eax = xcr0::X87 | xcr0::SSE};
+  all.ecx = kXsaveHeaderEnd;
+  const auto component = [&](unsigned number, u32 offset, u32 size) {
+    CpuidLeaf& entry = leaf(0xD, number);
+    entry.eax = size;
+    entry.ebx = offset;
+    all.eax |= static_cast<u32>(bit(number));
+    all.ecx = std::max(all.ecx, offset + size);
+  };
+  if (model_.features.has(Feature::AVX)) component(2, kXsaveHeaderEnd, 16 * 16);
+  if (model_.features.has(Feature::AVX512F)) {
+    constexpr u32 kSizes[] = {8 * 8, 16 * 32, 16 * 64};
+    for (unsigned i = 5; i <= 7; ++i) component(i, avx512_offset(model_.offsets, i), kSizes[i - 5]);
+  }
+  all.ebx = kXsaveHeaderEnd;  // for XCR0 after reset; engines follow XCR0
+  leaf(0xD, 0) = all;
 }
 
 void Builder::paravirt() {

@@ -1,9 +1,9 @@
-// The CPU model "Vireo x86-64-v3": what CPUID tells a guest, fixed by this file and cpuid_features.inc so that a
-// machine can move between hosts. An AMD family 17h CPU with the x86-64-v3 instruction set, AES, SHA and PCLMUL, the
-// kernel-facing features the engines implement, and KVM's paravirtual interface. Sources: SDM 2A CPUID, APM 3 appendix
-// E, Linux Documentation/virt/kvm/x86/cpuid.rst.
+// CPUID for a guest: a CPU model (cpu_models.h) as a table of leaves. Whatever the model, it is an AMD family 17h CPU
+// with the kernel-facing features the engines implement, and KVM's paravirtual interface. Sources: SDM 2A CPUID, APM 3
+// appendix E, Linux Documentation/virt/kvm/x86/cpuid.rst.
 #pragma once
 
+#include "cpu/x86/cpu_models.h"
 #include "vm/x86/cpuid.h"
 
 namespace vireo::cpu::x86 {
@@ -25,9 +25,10 @@ struct CpuidModelOptions {
   /// A software engine: immune to what the host's CPU speculates. False for KVM on hardware.
   bool software = true;
   u32 paravirt_features = kParavirtFeatures;  ///< 0: no KVM leaves
+  const CpuModel* model = nullptr;            ///< nullptr: the best one for this host
 };
 
-/// Instructions executed by the host's own are announced only when this host has them; the rest is the same everywhere.
+/// The table of one vCPU. Depends on the options alone.
 vm::x86::CpuidTable make_cpuid(const CpuidModelOptions& options);
 
 }  // namespace vireo::cpu::x86

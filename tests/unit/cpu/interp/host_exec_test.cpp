@@ -96,7 +96,7 @@ TEST(HostExec, RunsOnlyWhatCpuidAnnounces) {
 TEST(HostExec, RefusesLockAndWhatIsNotAnnouncedAtAll) {
   LoneCpu lone;
   EXPECT_EQ(lone.vector({0xF0, 0x0F, 0x58, 0x05, 0, 0x10, 0, 0}), kUD);  // LOCK ADDPS
-  EXPECT_EQ(lone.vector({0x62, 0xF1, 0x74, 0x48, 0x58, 0xC2}), kUD);     // VADDPS zmm0, zmm1, zmm2
+  EXPECT_EQ(lone.vector({0x62, 0xF2, 0xFD, 0x48, 0xC8, 0xC1}), kUD);     // VEXP2PD zmm0, zmm1
   EXPECT_EQ(lone.vector({0x0F, 0x0F, 0xC1, 0x9E}), kUD);                 // PFADD
 }
 

@@ -34,6 +34,20 @@ TEST(KvmCpuid, StateComponentsThatCannotBeEnabledHaveNoLeaf) {
   EXPECT_EQ(table.find(0xD, 5), nullptr);
 }
 
+TEST(KvmCpuid, StateComponentsAreWhereTheHardwarePutsThem) {
+  CpuidTable wanted, supported;
+  wanted.leaves = {{.leaf = 0xD, .subleaf = 0, .subleaf_matters = true, .eax = 0xE7, .ecx = 0xA80},
+                   {.leaf = 0xD, .subleaf = 5, .subleaf_matters = true, .eax = 0x40, .ebx = 0x440},
+                   {.leaf = 0xD, .subleaf = 7, .subleaf_matters = true, .eax = 0x400, .ebx = 0x680}};
+  supported.leaves = {{.leaf = 0xD, .subleaf = 0, .subleaf_matters = true, .eax = 0xE7, .ecx = 0x988},
+                      {.leaf = 0xD, .subleaf = 5, .subleaf_matters = true, .eax = 0x40, .ebx = 0x340},
+                      {.leaf = 0xD, .subleaf = 7, .subleaf_matters = true, .eax = 0x400, .ebx = 0x580}};
+  const auto table = intersect(wanted, supported);
+  EXPECT_EQ(table.find(0xD, 5)->ebx, 0x340u);
+  EXPECT_EQ(table.find(0xD, 7)->ebx, 0x580u);
+  EXPECT_EQ(table.find(0xD, 0)->ecx, 0x980u);
+}
+
 TEST(KvmCpuid, TheGuestAddressesNoMoreThanTheHost) {
   CpuidTable wanted, supported;
   wanted.leaves = {{.leaf = 0x80000008, .eax = 0x3034}};
