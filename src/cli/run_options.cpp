@@ -103,6 +103,12 @@ constexpr RunOption kOptions[] = {
        TRY_ASSIGN(config.cpus, parse_count(values[0]));
        return {};
      }},
+    {"cpu", "NAME|host", 1, "CPU model; host is all that this host has (the best named one that it can run)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       if (values[0].empty()) return fail(ErrorKind::Usage, "the name of the CPU model is empty");
+       config.cpu = values[0];
+       return {};
+     }},
     {"engine", "auto|kvm|translate|interpret", 1,
      "what runs the CPUs; auto takes KVM with hardware behind it, and else the translator (auto)",
      [](vmm::Config& config, Values values) -> Result<> {

@@ -33,6 +33,7 @@ struct Config {
   std::optional<std::string> append;  ///< kernel command line
   std::optional<u64> memory;          ///< bytes
   std::optional<u64> cpus;
+  std::string cpu;  ///< CPU model, empty: the best one this host can run
   Engine engine = Engine::Auto;
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
   Console console = Console::Stdio;

@@ -25,6 +25,7 @@ class PcOwner final : public Machine {
     vm::VmClock& clock;
     BootFiles& files;
     std::string engine;                   ///< its name, for state files
+    std::string cpu_model;                ///< the same
     const vm::x86::CpuidTable& features;  ///< what its CPUs have
     host::Place save_place;               ///< empty: nothing is ever saved
     host::Place stats_place;              ///< empty: no statistics are written

@@ -53,6 +53,12 @@ Result<machine::Spec> spec_of(const Config& config, const snapshot::MachineDescr
   return spec;
 }
 
+Result<cpu::x86::CpuModel> cpu_model_of(const Config& config) {
+  auto model = cpu::x86::find_model(config.cpu);
+  if (!model) return fail(model.error().kind, "--cpu: {}", model.error().message);
+  return model;
+}
+
 Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config, host::Loop& loop, Life& life,
                                                            const Notices& notice) {
   switch (config.console) {
@@ -140,6 +146,7 @@ Result<int> run(const Config& config) {
   if (!config.stats.empty()) {
     TRY_ASSIGN(stats_place, find_place(config.stats));
   }
+  TRY_ASSIGN(const auto model, saved ? saved->cpu_model(config.cpu) : cpu_model_of(config));
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
   // The machine, without a guest in it yet.
@@ -159,10 +166,11 @@ Result<int> run(const Config& config) {
                           .open_file = {}};
   pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
-    return cpu::x86::make_cpuid({.vcpu = cpu, .vcpus = spec.cpus, .software = engine.engine != Engine::Kvm});
+    return cpu::x86::make_cpuid(
+        {.vcpu = cpu, .vcpus = spec.cpus, .software = engine.engine != Engine::Kvm, .model = &model});
   };
   // Without what depends on the engine alone: a machine may move between them.
-  auto features = cpu::x86::make_cpuid({.software = false});
+  auto features = cpu::x86::make_cpuid({.software = false, .model = &model});
   plug_in(engine.engine, pc_host, features, code_cache_share(config.code_cache, spec.memory, spec.cpus));
   TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
 
@@ -170,6 +178,7 @@ Result<int> run(const Config& config) {
                  .clock = clock,
                  .files = files,
                  .engine = engine_name(engine),
+                 .cpu_model = model.name,
                  .features = features,
                  .save_place = std::move(save_place),
                  .stats_place = std::move(stats_place),
@@ -180,7 +189,7 @@ Result<int> run(const Config& config) {
   } else {
     TRY(owner.boot());
   }
-  notice("engine: {} ({})", engine_name(engine), engine.why);
+  notice("engine: {} ({}); CPU model: {}", engine_name(engine), engine.why, model.name);
   TRY_ASSIGN(console, open_console(config, *loop, life, notice));
   serial.connect(*console);
 

@@ -8,8 +8,6 @@
 namespace vireo::vmm {
 namespace {
 
-constexpr const char* kCpuModel = "vireo-1";
-
 /// The record of a model, by the name it gives its own state.
 Result<> load_one(vm::Stateful& model, std::vector<vm::StateRecord>& states) {
   const auto name = model.save().name;
@@ -35,25 +33,39 @@ Result<SavedMachine> SavedMachine::open(const std::string& path) {
   auto contents = snapshot::examine(source);
   if (!contents) return std::unexpected(saved.name_file(contents.error()));
   const auto& machine = contents->machine;
-  if (machine.machine != kMachineKind || machine.cpu_model != kCpuModel) {
-    return fail(ErrorKind::Usage,
-                "cannot restore {}: it has a machine '{}' with CPUs '{}', which this program does not know", path,
-                machine.machine, machine.cpu_model);
+  if (machine.machine != kMachineKind) {
+    return fail(ErrorKind::Usage, "cannot restore {}: it has a machine '{}', which this program does not know", path,
+                machine.machine);
   }
   saved.contents_ = std::move(*contents);
   return saved;
+}
+
+vm::x86::CpuidTable SavedMachine::cpuid() const {
+  vm::x86::CpuidTable table;
+  for (const auto& [leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx] : contents_.machine.cpuid) {
+    table.leaves.push_back({leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx});
+  }
+  return table;
+}
+
+Result<cpu::x86::CpuModel> SavedMachine::cpu_model(const std::string& wanted) const {
+  const auto& name = contents_.machine.cpu_model;
+  if (!wanted.empty() && wanted != name) {
+    return fail(ErrorKind::Usage, "--cpu: the saved machine has {}; leave the option away", name);
+  }
+  auto model = cpu::x86::model_of(name, cpuid());
+  if (!model) return std::unexpected(name_file(model.error()));
+  return model;
 }
 
 Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features) {
   if (snapshot::slots_of(pc.memory()) != contents_.machine.slots) {
     return fail(ErrorKind::Usage, "its memory is laid out in another way than this program's machine has it");
   }
-  vm::x86::CpuidTable saved;
-  for (const auto& [leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx] : contents_.machine.cpuid) {
-    saved.leaves.push_back({leaf, subleaf, subleaf_matters, eax, ebx, ecx, edx});
-  }
-  // Most guests use few of them; what the engine cannot hold at all, such as a bit of XCR0, it refuses itself.
-  if (const auto missing = missing_features(saved, features); !missing.empty()) {
+  // The host has what its instructions execute; this is what the engine lacks. Most guests use little of it, and what
+  // the engine cannot hold at all, such as a bit of XCR0, it refuses itself.
+  if (const auto missing = missing_features(cpuid(), features); !missing.empty()) {
     log::warning(
         "the guest was told of CPU features that are missing here (CPUID {}): what uses them will fail; engine {} "
         "saved it",
@@ -80,14 +92,14 @@ Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock, const vm::
 }
 
 snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine,
-                               const vm::x86::CpuidTable& features) {
+                               const std::string& cpu_model, const vm::x86::CpuidTable& features) {
   snapshot::Contents contents;
   const auto& spec = pc.spec();
   contents.machine = {.program = "vireo",
                       .name = spec.name,
                       .machine = kMachineKind,
                       .engine = engine,
-                      .cpu_model = kCpuModel,
+                      .cpu_model = cpu_model,
                       .append = spec.command_line,
                       .tsc_khz = clock.tsc_khz(),
                       .cpus = spec.cpus,

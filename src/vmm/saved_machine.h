@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cpu/x86/cpu_models.h"
 #include "machine/pc/pc.h"
 #include "snapshot/contents.h"
 #include "snapshot/file.h"
@@ -19,6 +20,9 @@ class SavedMachine {
   static Result<SavedMachine> open(const std::string& path);
 
   const snapshot::MachineDescription& description() const { return contents_.machine; }
+  /// The model its CPUs are of. Errors of kind Usage: `wanted` is another one (empty is none), or this host cannot run
+  /// it.
+  Result<cpu::x86::CpuModel> cpu_model(const std::string& wanted) const;
   /// `pc` was built from the description and never run; `clock` stands still. After an error neither may be used.
   /// `features` is what the CPUs of its engine have.
   Result<> load_into(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
@@ -27,6 +31,7 @@ class SavedMachine {
 
  private:
   Result<> load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
+  vm::x86::CpuidTable cpuid() const;
   Error name_file(Error error) const;
 
   std::string path_;
@@ -36,6 +41,6 @@ class SavedMachine {
 
 /// Everything about a stopped machine but its memory.
 snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine,
-                               const vm::x86::CpuidTable& features);
+                               const std::string& cpu_model, const vm::x86::CpuidTable& features);
 
 }  // namespace vireo::vmm

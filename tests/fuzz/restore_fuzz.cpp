@@ -45,7 +45,7 @@ struct Rig {
                                            .make_fabric = {}});
     if (!made) std::abort();
     pc = std::move(*made);
-    states = vmm::contents_of(*pc, clock, "interpret", {}).states;
+    states = vmm::contents_of(*pc, clock, "interpret", "host", {}).states;
     vm::Archive archive;
     auto state = pc->vcpus()[0]->state();
     fields(archive, state);

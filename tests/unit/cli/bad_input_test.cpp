@@ -67,6 +67,8 @@ TEST_F(BadInput, MemoryAndCpuCounts) {
        {"0", "1", "512", "1M", "16777217", "9999T", "99999999999999999999", "-1", "lots", "1.5G"}) {
     expect({"--kernel", kernel, std::string("--memory=") + memory}, 2, "memory");
   }
+  expect({"--kernel", kernel, "--cpu", "z80"}, 2, "x86-64-v3");
+  expect({"--kernel", kernel, "--cpu", ""}, 2, "empty");
   for (const char* cpus : {"0", "1000", "99999999999", "-1", "two"}) {
     expect({"--kernel", kernel, std::string("--cpus=") + cpus}, 2,
            cpus[0] == '-' || cpus[0] == 't' ? "whole number" : "CPU");
@@ -111,6 +113,7 @@ TEST_F(BadInput, StateFiles) {
   }
   expect({"--restore", state, "--memory", "32M"}, 2, "16 MiB");
   expect({"--restore", state, "--cpus", "2"}, 2, "--cpus");
+  expect({"--restore", state, "--cpu", "z80"}, 2, "--cpu:");
   expect({"--restore", state, "--initrd", kernel}, 2, "--initrd");
 }
 

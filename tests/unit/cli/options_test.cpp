@@ -84,7 +84,7 @@ quiet = true
 }
 
 TEST(ConfigFile, ErrorsNameFileLineAndColumn) {
-  EXPECT_TRUE(refusal("kernel = \"a\"\n  cpu = 3\n").starts_with("vm.toml:2:3: there is no option \"cpu\""));
+  EXPECT_TRUE(refusal("kernel = \"a\"\n  gpu = 3\n").starts_with("vm.toml:2:3: there is no option \"gpu\""));
   EXPECT_TRUE(refusal("kernel = \"a\"\ncpus = \n").starts_with("vm.toml:2:8: "));
   EXPECT_TRUE(refusal("memory = \"12Q\"").starts_with("vm.toml:1:10: memory: "));
   EXPECT_TRUE(refusal("memory = 1.5").starts_with("vm.toml:1:10: memory must be"));
