@@ -48,7 +48,8 @@ struct Site {
   bool alone = true;          ///< guards nothing but the access of its own instruction
   u16 boundary = 0;           ///< instruction it stands before
   u16 first = 0;              ///< instruction of the first access it guards
-  u16 failures = 0, fills = 0;
+  u16 failures = 0, moves = 0;
+  u64 moves_began = 0;  ///< host TSC at the first of these moves
   u32 slot = 0;
   u32 extent = 0;  ///< bytes checked
   i64 disp = 0;    ///< of the first byte checked

@@ -9,6 +9,9 @@ namespace {
 /// How far a region for stores looks for pages that hold code, in pages each way.
 constexpr u64 kLookAround = 512;
 
+/// A site is scattered when its slot moves so often in so few cycles each.
+constexpr u64 kMovesWatched = 32, kCyclesPerScatteredMove = 900;
+
 constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
 
 /// A range of guest addresses that lies in RAM in one piece.
@@ -145,11 +148,14 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   }
   ++counters_.slots;
   note(entry, region.global);
-  if (moved && site.access == AccessKind::Range && ++site.fills >= 24) {
-    site.fills = 0;
-    return Filled::Scattered;
-  }
-  return Filled::Yes;
+  if (!moved || site.access != AccessKind::Range) return Filled::Yes;
+  // A walk through memory is best served by the slot: one fill a page. Scattered is what moves nearly every time.
+  const u64 now = __builtin_ia32_rdtsc();
+  if (site.moves++ == 0) site.moves_began = now;
+  if (site.moves < kMovesWatched) return Filled::Yes;
+  const bool often = now - site.moves_began < kMovesWatched * kCyclesPerScatteredMove;
+  site.moves = 0;
+  return often ? Filled::Scattered : Filled::Yes;
 }
 
 bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {
