@@ -22,6 +22,11 @@ struct Block {
   bool dead = false;
   bool no_groups = false;
   u16 bytes = 0;
+  /// A single instruction that runs into another page has the rest of its bytes there.
+  u64 second_offset = 0;
+  u16 first_bytes = 0;       ///< bytes in the first page; all of them unless it crosses
+  const u8* via = nullptr;   ///< crosses: where edges lead to, so that they hold only while both pages are mapped so
+  bool crossing() const { return first_bytes != bytes; }
   static constexpr unsigned kChunks = 3;
   u32 generation[kChunks] = {};  ///< of the 256-byte chunks it lies in, from the first
   const u8* code = nullptr;      ///< indirect entry; the block's host code from here on
@@ -49,13 +54,13 @@ struct Site {
   u16 boundary = 0;           ///< instruction it stands before
   u16 first = 0;              ///< instruction of the first access it guards
   u16 failures = 0, moves = 0;
-  u64 moves_began = 0;  ///< host TSC at the first of these moves
+  u64 moved = 0;  ///< host TSC at the last move of its slot
   u32 slot = 0;
   u32 extent = 0;  ///< bytes checked
   i64 disp = 0;    ///< of the first byte checked
   i64 low = 0;     ///< Segment: offset of the first byte checked; Range: disp, as the check computes it
   Block* block = nullptr;
-  const u8* retry = nullptr;  ///< host code of the check
+  const u8* passed = nullptr;  ///< host code behind the check
 };
 
 /// An instruction that the interpreter executes.

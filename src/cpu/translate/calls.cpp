@@ -21,7 +21,8 @@ u64 Translator::on_access(Translator* self, u64 index) {
   const auto filled = self->translations_.fill(self->cpu_, site, self->view_);
   if (filled == Translations::Filled::No) return self->access_slowly(site);
   if (filled == Translations::Filled::Scattered) return self->access_scattered(site);
-  if (self->translations_.forgotten() == forgotten) return 0;
+  if (self->translations_.forgotten() == forgotten)
+    return filled == Translations::Filled::Once ? reinterpret_cast<u64>(site.passed) : 0;
   self->take_flags();
   self->cpu_.rip = self->rip_of(site);
   return kLeave;
@@ -32,6 +33,23 @@ u64 Translator::on_leave(Translator* self, u64 index) {
   self->take_flags();
   self->cpu_.rip = self->rip_of(site);
   return kLeave;
+}
+
+Block* Translator::block_at(u64 rip, const Translations::Code& code) {
+  if (Block* block = cache_.find(rip, code.offset, mode_index_)) return block;
+  constexpr u64 kLongest = 15;
+  Translations::Code next;
+  const bool may_cross = (rip & kPageMask) > kPageSize - kLongest &&
+                         translations_.find_code(cpu_, (rip & ~kPageMask) + kPageSize, next);
+  Block* block = may_cross ? cache_.find_crossing(rip, code.offset, next.offset, mode_index_) : nullptr;
+  if (block == nullptr) block = translate(rip, code, nullptr);
+  if (block == nullptr && may_cross && interpret_next_) block = translate(rip, code, &next.offset);
+  if (block != nullptr && block->crossing()) {
+    translations_.note_jump(mode_index_, rip, code);
+    translations_.note_jump(mode_index_, rip, next);
+    cache_.set_jump(*block);
+  }
+  return block;
 }
 
 u64 Translator::on_link(Translator* self, u64 index) {
@@ -45,13 +63,10 @@ u64 Translator::on_link(Translator* self, u64 index) {
     self->interpret_next_ = true;
     return kLeave;
   }
-  Block* block = cache.find(target, code.offset, self->mode_index_);
-  if (block == nullptr) {
-    const u64 flushed = cache.counters().flushed;
-    block = self->translate_slowly(target, code);
-    if (block == nullptr) return kLeave;
-    if (cache.counters().flushed != flushed) return reinterpret_cast<u64>(block->entry);
-  }
+  const u64 flushed = cache.counters().flushed;
+  Block* block = self->block_at(target, code);
+  if (block == nullptr) return kLeave;
+  if (cache.counters().flushed != flushed) return reinterpret_cast<u64>(block->entry);
   const Edge& edge = cache.tables().edges[index];
   if (edge.place != nullptr) {
     if (edge.from->dead || (edge.from->offset ^ code.offset) >> kPageShift != 0)
@@ -65,18 +80,19 @@ u64 Translator::on_link(Translator* self, u64 index) {
 
 u64 Translator::on_jump(Translator* self, u64) {
   self->take_flags();
-  self->cpu_.rip = self->context_.target;
+  const u64 target = self->cpu_.rip = self->context_.target;
   if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
   Translations::Code code;
-  if (!self->translations_.find_code(self->cpu_, self->cpu_.rip, code)) {
+  if (!self->translations_.find_code(self->cpu_, target, code)) {
     self->interpret_next_ = true;
     return kLeave;
   }
-  Block* block = self->cache_.find(self->cpu_.rip, code.offset, self->mode_index_);
-  if (block == nullptr) block = self->translate_slowly(self->cpu_.rip, code);
+  Block* block = self->block_at(target, code);
   if (block == nullptr) return kLeave;
-  self->translations_.note_jump(self->mode_index_, self->cpu_.rip, code);
-  self->cache_.set_jump(*block);
+  if (!block->crossing()) {
+    self->translations_.note_jump(self->mode_index_, target, code);
+    self->cache_.set_jump(*block);
+  }
   return reinterpret_cast<u64>(block->entry);
 }
 
@@ -97,12 +113,13 @@ u64 Translator::access_slowly(Site& site) {
   const unsigned boundary = site.boundary;
   const bool alone = site.alone;
   cpu_.rip = rip_of(site);
+  const u64 forgotten = translations_.forgotten();
+  execute_at_rip();
+  // No fault: the group asks for more than the instruction does.
   if (!alone && ++site.failures == 8) {
     cache_.ungrouped[block.rip] = true;
     cache_.invalidate(block);
   }
-  const u64 forgotten = translations_.forgotten();
-  execute_at_rip();
   return alone ? go_on(block, boundary + 1, forgotten) : kLeave;
 }
 
@@ -140,18 +157,16 @@ u64 Translator::on_fault(Translator* self, u64) {
   return kLeave;
 }
 
-Block* Translator::translate_slowly(u64 rip, const Translations::Code& code) {
+Block* Translator::translate(u64 rip, const Translations::Code& code, const u64* second) {
   end_code();
   const u64 flushed = cache_.counters().flushed;
-  Block* block = cache_.translate(cpu_, rip, code.offset, mode_, mode_index_);
+  Block* block = cache_.translate(cpu_, rip, code.offset, mode_, mode_index_, second);
   if (cache_.counters().flushed != flushed) {
     translations_.clear();
     reset_stacks();
   }
-  if (block == nullptr) {
-    interpret_next_ = true;
-    return nullptr;
-  }
+  interpret_next_ = block == nullptr;
+  if (interpret_next_) return nullptr;
   if (!begin_code()) {
     // Somebody's request was carried out first. If it took this block away, dispatch finds another.
     if (block->dead || !begin_code()) return nullptr;

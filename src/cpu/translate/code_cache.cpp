@@ -86,30 +86,61 @@ bool CodeCache::decode(interp::Cpu& cpu, Block& block, Mode mode) {
         insn.kind == Kind::JumpTo || insn.kind == Kind::CallTo || insn.kind == Kind::Return)
       break;
   }
-  block.bytes = static_cast<u16>(used);
+  block.bytes = block.first_bytes = static_cast<u16>(used);
   block.source.assign(bytes, bytes + used);
   return plan_.count != 0;
 }
 
-Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index) {
+bool CodeCache::decode_crossing(interp::Cpu& cpu, Block& block, Mode mode, u64 second) {
+  const auto first = static_cast<unsigned>(kPageSize - (block.offset & kPageMask));
+  memory_.enter_code(block.offset);
+  memory_.enter_code(second);
+  block.generation[0] = memory_.generation(block.offset).load(std::memory_order_acquire);
+  block.generation[1] = memory_.generation(second).load(std::memory_order_acquire);
+  u8 bytes[15];
+  if (first >= sizeof bytes) return false;
+  std::memcpy(bytes, memory_.base() + block.offset, first);
+  std::memcpy(bytes + first, memory_.base() + second, sizeof bytes - first);
+  GuestInsn& insn = plan_.insns[0];
+  if (!describe(cpu, mode, block.rip, bytes, sizeof bytes, insn) || insn.length <= first) return false;
+  settle_kind(insn, mode.bits & Mode::OddFlags);
+  plan_.count = 1;
+  block.bytes = insn.length;
+  block.first_bytes = static_cast<u16>(first);
+  block.second_offset = second;
+  block.source.assign(bytes, bytes + insn.length);
+  return true;
+}
+
+void CodeCache::use_page(u64 page) {
+  if (pages_.contains(page)) return;
+  memory_.add_code_user(page, &self_);
+  self_.page_becomes_code(page);
+  pages_.emplace(page, std::vector<Block*>{});
+}
+
+/// After a block was taken out of it.
+void CodeCache::leave_page(u64 page) {
+  const auto found = pages_.find(page);
+  if (found == pages_.end() || !found->second.empty()) return;
+  pages_.erase(found);
+  memory_.remove_code_user(page);
+}
+
+Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second) {
   if (nearly_full()) flush();
   const u64 page = offset >> kPageShift;
-  if (!pages_.contains(page)) {
-    memory_.add_code_user(page, &self_);
-    self_.page_becomes_code(page);
-    pages_.emplace(page, std::vector<Block*>{});
-  }
+  use_page(page);
+  if (second != nullptr) use_page(*second >> kPageShift);
   Block& block = blocks_.emplace_back();
   block.rip = rip;
   block.offset = offset;
   block.mode = static_cast<u8>(mode_index);
   block.no_groups = ungrouped.contains(rip);
-  if (!decode(cpu, block, mode)) {
+  if (second != nullptr ? !decode_crossing(cpu, block, mode, *second) : !decode(cpu, block, mode)) {
     blocks_.pop_back();
-    if (pages_[page].empty()) {
-      pages_.erase(page);
-      memory_.remove_code_user(page);
-    }
+    leave_page(page);
+    if (second != nullptr) leave_page(*second >> kPageShift);
     return nullptr;
   }
   plan_.make(block.no_groups, [&](u64 at) { return scattered.contains(at); });
@@ -131,6 +162,7 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   block.next = head;
   head = &block;
   pages_[page].push_back(&block);
+  if (block.crossing()) pages_[block.second_offset >> kPageShift].push_back(&block);
   ++counters_.translated;
   counters_.instructions += plan_.count;
   return &block;
@@ -138,10 +170,11 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
 
 void CodeCache::link(u32 index, Block& to) {
   Edge& edge = tables_.edges[index];
+  const u8* const entry = to.crossing() ? to.via : to.entry;
   if (edge.place != nullptr) {
-    store<u32>(edge.place, static_cast<u32>(to.entry - (edge.place_at + 4)));
+    store<u32>(edge.place, static_cast<u32>(entry - (edge.place_at + 4)));
   } else {
-    context_.edges[edge.slot] = reinterpret_cast<u64>(to.entry);
+    context_.edges[edge.slot] = reinterpret_cast<u64>(entry);
   }
   if (edge.to != &to) to.incoming.push_back(index);
   edge.to = &to;
@@ -173,28 +206,31 @@ void CodeCache::invalidate(Block& block) {
     *link = block.next;
     break;
   }
-  const u64 page = block.offset >> kPageShift;
-  auto found = pages_.find(page);
-  std::erase(found->second, &block);
-  if (found->second.empty()) {
-    pages_.erase(found);
-    memory_.remove_code_user(page);
-  }
+  const auto take_out = [&](u64 page) {
+    if (auto found = pages_.find(page); found != pages_.end()) std::erase(found->second, &block);
+    leave_page(page);
+  };
+  take_out(block.offset >> kPageShift);
+  if (block.crossing()) take_out(block.second_offset >> kPageShift);
   ++counters_.invalidated;
 }
 
 /// Whether the block still is what its guest code says, generations aside: data next to code is written all the time.
 bool CodeCache::still_true(Block& block) const {
-  const u64 first = align_down(block.offset, kChunk);
-  const u64 last = align_down(block.offset + block.bytes - 1, kChunk);
   u32 now[Block::kChunks] = {};
-  bool same = true;
-  for (u64 chunk = first, i = 0; chunk <= last; chunk += kChunk, ++i) {
-    now[i] = memory_.generation(chunk).load(std::memory_order_acquire);
-    same = same && now[i] == block.generation[i];
-  }
-  if (same) return true;
-  if (std::memcmp(memory_.base() + block.offset, block.source.data(), block.bytes) != 0) return false;
+  unsigned count = 0;
+  const auto look = [&](u64 from, u64 bytes) {
+    for (u64 chunk = align_down(from, kChunk); chunk < from + bytes; chunk += kChunk)
+      now[count++] = memory_.generation(chunk).load(std::memory_order_acquire);
+  };
+  look(block.offset, block.first_bytes);
+  if (block.crossing()) look(block.second_offset, block.bytes - block.first_bytes);
+  if (std::equal(now, now + count, block.generation)) return true;
+  const u8* source = block.source.data();
+  if (std::memcmp(memory_.base() + block.offset, source, block.first_bytes) != 0) return false;
+  if (block.crossing() && std::memcmp(memory_.base() + block.second_offset, source + block.first_bytes,
+                                      block.bytes - block.first_bytes) != 0)
+    return false;
   std::copy_n(now, Block::kChunks, block.generation);
   return true;
 }

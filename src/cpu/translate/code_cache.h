@@ -31,12 +31,22 @@ class CodeCache {
 
   Block* find(u64 rip, u64 offset, unsigned mode) const {
     for (Block* block = buckets_[bucket(rip)]; block != nullptr; block = block->next) {
-      if (block->rip == rip && block->offset == offset && block->mode == mode) return block;
+      if (block->rip == rip && block->offset == offset && block->mode == mode && !block->crossing()) return block;
     }
     return nullptr;
   }
-  /// Translates; nullptr when the first instruction does not lie within its page. May flush.
-  Block* translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index);
+  /// The block for an instruction that runs into the page at RAM offset `second`.
+  Block* find_crossing(u64 rip, u64 offset, u64 second, unsigned mode) const {
+    for (Block* block = buckets_[bucket(rip)]; block != nullptr; block = block->next) {
+      if (block->rip == rip && block->offset == offset && block->mode == mode && block->crossing() &&
+          block->second_offset == second)
+        return block;
+    }
+    return nullptr;
+  }
+  /// Translates; nullptr when the first instruction does not lie within its page. With `second`, the RAM offset of the
+  /// page that follows, just one instruction that runs into it. May flush.
+  Block* translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second = nullptr);
 
   /// `edge` now leads to `to`. The caller sees to it that the way stays valid no longer than the mapping.
   void link(u32 edge, Block& to);
@@ -68,6 +78,9 @@ class CodeCache {
   static constexpr unsigned kBuckets = 1 << 15;
   static unsigned bucket(u64 rip) { return static_cast<unsigned>((rip ^ rip >> 15) % kBuckets); }
   bool decode(interp::Cpu& cpu, Block& block, Mode mode);
+  bool decode_crossing(interp::Cpu& cpu, Block& block, Mode mode, u64 second);
+  void use_page(u64 page);
+  void leave_page(u64 page);
   bool still_true(Block& block) const;
 
   vm::GuestMemory& memory_;

@@ -35,7 +35,8 @@ constexpr unsigned kJumpEntries = 1 << 16;    ///< indexed by the low 16 bits of
 
 struct Context {
   u64 flags_ax;      ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
-  u64 spill[4];      ///< within one instruction
+  u64 spill;         ///< within one instruction
+  alignas(64) u8 bounce[64];  ///< what one access reads, put together from two pages
   u64 target;        ///< RIP an indirect jump goes to
   u64 argument;      ///< of the C++ function that is called
   u64 resume;        ///< where code goes on after it

@@ -74,6 +74,13 @@ void Generator::finish() {
       emit_edge(last.next_rip());
   }
   for (std::size_t i = 0; i < cold_.size(); ++i) emit_cold(Cold(cold_[i]));
+  if (block_->crossing()) {
+    block_->via = e_.at();
+    e_.mov_imm(T1, block_->rip);
+    e_.store(layout_.at(&Context::target), T1);
+    e_.movzx16(T2, T1);
+    e_.jmp(layout_.jump(block_->mode, T2));
+  }
   block_->code_size = static_cast<u32>(e_.at() - block_->code);
 }
 

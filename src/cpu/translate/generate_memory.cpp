@@ -108,7 +108,6 @@ void Generator::emit_check(u16 number) {
   site.extent = static_cast<u32>(group.high - group.low);
   site.disp = group.disp;
   site.block = block_;
-  site.retry = e_.at();
   context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = 0};
   group_slots_[number] = site.slot;
   Cold cold{.kind = Cold::Kind::Site, .from = {}, .index = index, .restore_flags = false, .restore_from_memory = false,
@@ -139,6 +138,7 @@ void Generator::emit_check(u16 number) {
       }
       break;
   }
+  site.passed = e_.at();
   tables_.sites.push_back(site);
   cold_.push_back(cold);
 }

@@ -1,5 +1,7 @@
 #include "cpu/translate/translations.h"
 
+#include <cstring>
+
 namespace vireo::cpu::translate {
 
 using namespace vm::x86;
@@ -9,8 +11,8 @@ namespace {
 /// How far a region for stores looks for pages that hold code, in pages each way.
 constexpr u64 kLookAround = 512;
 
-/// A site is scattered when its slot moves so often in so few cycles each.
-constexpr u64 kMovesWatched = 32, kCyclesPerScatteredMove = 900;
+/// A site is scattered when its slot moves so often, mostly with less of the host's TSC between.
+constexpr u64 kMovesWatched = 32, kCyclesBetweenMoves = 2000;
 
 constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
 
@@ -59,8 +61,9 @@ bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
   return false;
 }
 
-/// Narrows the region to the pages around [low, high) that hold no code. False: some of these do.
-bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high) {
+/// Narrows the region to the pages around [low, high) that hold no code, at most `around` each way. False: some of these
+/// do.
+bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high, u64 around) {
   const u64 first = (region.offset + (low - region.start)) >> kPageShift;
   const u64 last = (region.offset + (high - 1 - region.start)) >> kPageShift;
   for (u64 page = first; page <= last; ++page) {
@@ -69,8 +72,8 @@ bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high
   const u64 region_first = region.offset >> kPageShift;
   const u64 region_last = (region.offset + (region.end - region.start) - 1) >> kPageShift;
   u64 begin = first, end = last;
-  while (begin > region_first && first - begin < kLookAround && memory.code_users(begin - 1) == 0) --begin;
-  while (end < region_last && end - last < kLookAround && memory.code_users(end + 1) == 0) ++end;
+  while (begin > region_first && first - begin < around && memory.code_users(begin - 1) == 0) --begin;
+  while (end < region_last && end - last < around && memory.code_users(end + 1) == 0) ++end;
   const u64 start_offset = begin == region_first ? region.offset : begin << kPageShift;
   const u64 end_offset = end == region_last ? region.offset + (region.end - region.start) : (end + 1) << kPageShift;
   const u64 start = region.start + (start_offset - region.offset);
@@ -81,6 +84,19 @@ bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high
 }
 
 }  // namespace
+
+/// A read across pages that do not follow in RAM: what is read is put together where the access finds it, this once.
+bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low) {
+  if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce) return false;
+  const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
+  Region pages[2];
+  if (!find_page(cpu, low, false, pages[0]) || !find_page(cpu, low + first, false, pages[1])) return false;
+  const auto at = [&](const Region& page, u64 va) { return memory_.base() + page.offset + (va - page.start); };
+  std::memcpy(context_.bounce, at(pages[0], low), first);
+  std::memcpy(context_.bounce + first, at(pages[1], low + first), site.extent - first);
+  context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = reinterpret_cast<u64>(context_.bounce) - low};
+  return true;
+}
 
 Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned view) {
   const u64 segment = site.segment != 0 ? cpu.sys.segment[site.segment].base : 0;
@@ -98,12 +114,12 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     Region next;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
         next.offset - (next.start - region.start) != region.offset)
-      return Filled::No;
+      return bounce(cpu, site, low) ? Filled::Once : Filled::No;
     region.end = next.end;
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
   }
-  if (site.write && !avoid_code(memory_, region, low, high)) return Filled::No;
+  if (site.write && !avoid_code(memory_, region, low, high, site.page_entries ? 0 : kLookAround)) return Filled::No;
 
   const u64 host = reinterpret_cast<u64>(memory_.base()) + region.offset;
   const u64 delta = host - region.start;
@@ -118,7 +134,8 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
               .write = site.write};
   if (site.page_entries) {
     const u64 page = low & ~kPageMask;
-    if (high > page + kPageSize || page + kPageSize > region.end || page < region.start) return Filled::No;
+    if (high > page + kPageSize) return bounce(cpu, site, low) ? Filled::Once : Filled::No;
+    if (page + kPageSize > region.end || page < region.start) return Filled::No;
     const u64 index = (low >> kPageShift) % kPageEntries;
     PageEntry& to = context_.pages[view][index];
     const u64 page_delta = delta;
@@ -149,13 +166,15 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   ++counters_.slots;
   note(entry, region.global);
   if (!moved || site.access != AccessKind::Range) return Filled::Yes;
-  // A walk through memory is best served by the slot: one fill a page. Scattered is what moves nearly every time.
+  // Scattered is what moves nearly every time it is reached; a walk through memory moves once a page.
   const u64 now = __builtin_ia32_rdtsc();
-  if (site.moves++ == 0) site.moves_began = now;
-  if (site.moves < kMovesWatched) return Filled::Yes;
-  const bool often = now - site.moves_began < kMovesWatched * kCyclesPerScatteredMove;
-  site.moves = 0;
-  return often ? Filled::Scattered : Filled::Yes;
+  if (now - site.moved < kCyclesBetweenMoves) {
+    ++site.moves;
+  } else if (site.moves != 0) {
+    site.moves /= 2;
+  }
+  site.moved = now;
+  return site.moves >= kMovesWatched ? Filled::Scattered : Filled::Yes;
 }
 
 bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {

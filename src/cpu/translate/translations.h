@@ -22,9 +22,10 @@ class Translations {
   static constexpr u64 kLogBytes = 8 * kMiB;
   void set_empty_jump(const u8* code) { empty_jump_ = reinterpret_cast<u64>(code); }
 
-  enum class Filled : u8 { No, Yes, Scattered };
+  enum class Filled : u8 { No, Yes, Scattered, Once };
   /// Fills the site's slot (or page entry) for the address it checks now. No: the access is not to one piece of RAM
-  /// with the rights it needs. Scattered: filled, and it keeps going elsewhere.
+  /// with the rights it needs. Scattered: filled, and it keeps going elsewhere. Once: good for
+  /// one access, behind the check (Site::passed).
   Filled fill(interp::Cpu& cpu, Site& site, unsigned view);
 
   /// Where code at `rip` is; false: nowhere in RAM, or not executable.
@@ -72,6 +73,7 @@ class Translations {
   static constexpr u32 kCapacity = kLogBytes / 4 / sizeof(Entry);
 
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
+  bool bounce(interp::Cpu& cpu, const Site& site, u64 low);
   void note(const Entry& entry, bool global);
   void forget(const Entry& entry);
   void drop(Log& log);

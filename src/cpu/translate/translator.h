@@ -41,7 +41,9 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   u64 access_slowly(Site& site);
   u64 access_scattered(Site& site);
   u64 go_on(const Block& block, unsigned boundary, u64 forgotten);
-  Block* translate_slowly(u64 rip, const Translations::Code& code);
+  /// The block at `rip`, translated if need be; nullptr: leave. For a crossing one, the way to it is noted.
+  Block* block_at(u64 rip, const Translations::Code& code);
+  Block* translate(u64 rip, const Translations::Code& code, const u64* second);
 
   /// Registers come from translated code: the flags too.
   void take_flags() { cpu_.rflags = interp_flags(); }
