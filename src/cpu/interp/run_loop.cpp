@@ -13,6 +13,11 @@ using namespace vm::x86;
 
 namespace {
 
+/// A benign fault on the way to a handler is delivered in its turn, and may meet itself: #AC on a stack that is not
+/// aligned. Processors are lost in that. Here the instruction begins anew after so many, for kicks and interrupts to
+/// come through.
+constexpr unsigned kMostFailedDeliveries = 16;
+
 FaultClass class_of(Vector vector) {
   switch (vector) {
     case Vector::DE:
@@ -54,6 +59,10 @@ vm::Exit step(vm::Vcpu& vcpu) { return static_cast<RunLoop&>(vcpu).step(); }
 
 vm::Exit RunLoop::run() {
   if (_setjmp(cpu_.fault_exit) != 0) deliver_fault();
+  return loop();
+}
+
+vm::Exit RunLoop::loop() {
   for (;;) {
     if (cpu_.shutdown) {
       cpu_.shutdown = false;

@@ -38,8 +38,10 @@ class RunLoop : public vm::Vcpu {
   /// Decoded instructions that refer to host-execution stubs must go, now.
   virtual void drop_decoded() = 0;
 
-  void run_one();         ///< exactly one instruction, with debug and shadow rules
-  void execute_at_rip();  ///< fetch, decode, execute one
+  // What run() and step() call must not become part of them: GCC 12 drops branches (-ftree-dce) of a loop that is in one
+  // function with _setjmp.
+  [[gnu::noinline]] void run_one();  ///< exactly one instruction, with debug and shadow rules
+  void execute_at_rip();             ///< fetch, decode, execute one
   void flush_if_wanted();
   /// After instructions: HLT was among them, and the CPU is halted now.
   bool take_halt();
@@ -48,16 +50,18 @@ class RunLoop : public vm::Vcpu {
 
  private:
   void wake();
+  [[gnu::noinline]] vm::Exit loop();
   bool attend();  ///< events; false: return to the caller, kicked
   void take_interrupt();
   void wait();
-  void deliver_fault();
+  [[gnu::noinline]] void deliver_fault();
   void deliver_event(u8 vector, EventKind kind);
   void start_up(const vm::LocalApic::Signals& signals);
 
   std::atomic<bool> kicked_{false};
   /// The class of the event being delivered, for double faults; empty when none is.
   std::optional<FaultClass> delivering_;
+  unsigned failed_deliveries_ = 0;  ///< in a row
   Insn single_;  ///< the instruction run outside any block
 };
 
