@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "base/types.h"
+
 namespace vireo::host {
 
 /// Names the calling thread; the kernel keeps 15 characters.
@@ -18,6 +20,10 @@ void install_kick_signal();
 /// Interrupts `thread`, which must not have been joined. A kick that arrives just before the blocking call is lost
 /// unless the thread blocks the signal outside that call (KVM_SET_SIGNAL_MASK) or uses kvm_run.immediate_exit.
 void kick_thread(pthread_t thread);
+
+/// How long the calling thread has waited for a processor while it could run, in ns since it began (`run_delay` of
+/// /proc/thread-self/schedstat). Always 0 on a kernel that does not count it. Takes a microsecond or two.
+u64 run_delay_ns();
 
 /// Whoever started this process wants it to ignore the signal: nohup, or a shell's background job.
 bool signal_is_ignored(int signo);

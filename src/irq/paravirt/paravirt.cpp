@@ -23,7 +23,7 @@ constexpr u64 error(i64 number) { return static_cast<u64>(-number); }
 constexpr u64 kStealReserved = 0x3E, kStealSize = 64, kStealAddress = ~u64{63};
 constexpr u64 kStealTime = 0, kStealVersion = 8, kStealPreempted = 16;
 constexpr u8 KVM_VCPU_PREEMPTED = 1, KVM_VCPU_FLUSH_TLB = 2;
-constexpr u64 kStealUpdateNs = 10'000'000;
+constexpr u64 kStealUpdateNs = 1'000'000;
 
 /// Other vCPUs' guests read `version`, then the rest, then `version` again.
 void order_writes() { std::atomic_thread_fence(std::memory_order_seq_cst); }
@@ -134,16 +134,23 @@ bool Paravirt::set_steal_time(u64 value) {
   if (value & kStealReserved) return false;
   if ((value & kEnabled) && !setup_.memory.at(value & kStealAddress, kStealSize)) return false;
   msr_.steal_time = value;
-  if (setup_.run_delay_ns) run_delay_seen_ns_ = setup_.run_delay_ns();
+  run_delay_seen_ns_.reset();
+  account_steal();
   return true;
+}
+
+/// On the way to something rare: asking costs a system call.
+void Paravirt::account_steal_at_times() {
+  if ((msr_.steal_time & kEnabled) && setup_.clock.now_ns() - steal_accounted_ns_ >= kStealUpdateNs) account_steal();
 }
 
 void Paravirt::account_steal() {
   if (!setup_.run_delay_ns || steal_page() == nullptr) return;
   const u64 delay = setup_.run_delay_ns();
-  const u64 stolen = delay - std::exchange(run_delay_seen_ns_, delay);
+  const u64 seen = std::exchange(run_delay_seen_ns_, delay).value_or(delay);
   steal_accounted_ns_ = setup_.clock.now_ns();
-  if (stolen == 0) return;
+  if (delay <= seen) return;
+  const u64 stolen = delay - seen;
   msr_.steal_ns += stolen;
   const u64 page = msr_.steal_time & kStealAddress;
   u32 version = 0;
@@ -172,7 +179,7 @@ bool Paravirt::woke() {
   if (page == nullptr) return false;
   const u8 preempted = std::atomic_ref<u8>(page[kStealPreempted]).exchange(0, std::memory_order_acq_rel);
   setup_.memory.note_write(static_cast<u64>(page - setup_.memory.base()) + kStealPreempted, 1);
-  account_steal();
+  account_steal_at_times();
   return (preempted & KVM_VCPU_FLUSH_TLB) != 0;
 }
 
@@ -200,7 +207,7 @@ void Paravirt::collect_eoi() {
 }
 
 void Paravirt::offer_eoi(u8 vector) {
-  if (setup_.run_delay_ns && setup_.clock.now_ns() - steal_accounted_ns_ >= kStealUpdateNs) account_steal();
+  account_steal_at_times();
   if (!(msr_.pv_eoi & kEnabled) || msr_.pv_eoi_pending || !setup_.lapic.may_defer_eoi(vector)) return;
   const u64 address = msr_.pv_eoi & ~kEnabled;
   u8 flags = 0;
@@ -259,7 +266,8 @@ void Paravirt::set_state(const vm::x86::ParavirtState& state) {
   if (msr_.steal_time & kStealReserved) msr_.steal_time = 0;
   if ((msr_.pv_eoi & ~kEnabled) % 4 != 0) msr_.pv_eoi = 0;
   if (!(msr_.pv_eoi & kEnabled)) msr_.pv_eoi_pending = false;
-  if (setup_.run_delay_ns) run_delay_seen_ns_ = setup_.run_delay_ns();
+  run_delay_seen_ns_.reset();
+  steal_accounted_ns_ = 0;
   write_system_time();
 }
 

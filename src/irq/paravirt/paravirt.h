@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "irq/lapic/lapic.h"
 #include "vm/memory/memory.h"
@@ -20,8 +21,8 @@ struct ParavirtSetup {
   vm::Clock& clock;
   ApicBus& bus;
   Lapic& lapic;  ///< of the same vCPU
-  /// Host time in ns that this vCPU's thread could run but had no CPU (`run_delay` of schedstat), ever growing; called
-  /// on its thread. Empty: no time is ever stolen.
+  /// Host time in ns that the calling thread could run but had no CPU (`run_delay` of schedstat), ever growing. Asked
+  /// on the vCPU's thread, at most once a millisecond. Empty: no time is ever stolen.
   std::function<u64()> run_delay_ns = {};
 };
 
@@ -49,6 +50,7 @@ class Paravirt final : public vm::KvmParavirt {
   void write_wall_clock();
   bool set_steal_time(u64 value);
   void account_steal();
+  void account_steal_at_times();
   bool set_pv_eoi(u64 value);
   u64 send_ipi(u64 low, u64 high, u64 first_id, u64 command);
   u8* steal_page() const;
@@ -56,7 +58,8 @@ class Paravirt final : public vm::KvmParavirt {
   ParavirtSetup setup_;
   vm::x86::ParavirtState msr_;
   u64 tsc_offset_ = 0;
-  u64 run_delay_seen_ns_ = 0;
+  /// Of the vCPU's thread. Empty until it is asked there: a state may be set by another.
+  std::optional<u64> run_delay_seen_ns_;
   u64 steal_accounted_ns_ = 0;  ///< guest time
 };
 

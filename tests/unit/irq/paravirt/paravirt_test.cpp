@@ -146,15 +146,48 @@ TEST_F(ParavirtTest, AddsUpStolenTime) {
   poke(kSteal, u64{1'000});
   EXPECT_TRUE(paravirt.write_msr(msr::KVM_STEAL_TIME, kSteal | 1));
   run_delay += 40;
+  clock.advance(1'000'000);
   paravirt.sleeps();
   paravirt.woke();
   EXPECT_EQ(peek<u64>(kSteal), 1'040U);
   EXPECT_EQ(peek<u32>(kSteal + 8), 2U);
   run_delay += 2;
-  clock.advance(20'000'000);
+  paravirt.offer_eoi(0x40);
+  EXPECT_EQ(peek<u64>(kSteal), 1'040U) << "asked once a millisecond";
+  clock.advance(1'000'000);
   paravirt.offer_eoi(0x40);
   EXPECT_EQ(peek<u64>(kSteal), 1'042U);
   EXPECT_EQ(paravirt.state().steal_ns, 42U);
+}
+
+TEST_F(ParavirtTest, CountsNoTimeOfTheThreadThatSetItsState) {
+  EXPECT_TRUE(paravirt.write_msr(msr::KVM_STEAL_TIME, kSteal | 1));
+  auto saved = paravirt.state();
+  run_delay = 1'000'000;  // another thread's
+  paravirt.set_state(saved);
+  run_delay = 300;
+  clock.advance(1'000'000);
+  paravirt.woke();
+  EXPECT_EQ(peek<u64>(kSteal), 0U);
+  run_delay += 7;
+  clock.advance(1'000'000);
+  paravirt.woke();
+  EXPECT_EQ(peek<u64>(kSteal), 7U);
+}
+
+TEST_F(ParavirtTest, DoesNotAskForStolenTimeUnlessTheGuestDoes) {
+  unsigned asked = 0;
+  Paravirt quiet{{.memory = memory, .clock = clock, .bus = bus, .lapic = lapic, .run_delay_ns = [&asked] {
+                    ++asked;
+                    return u64{0};
+                  }}};
+  for (unsigned i = 0; i < 10; ++i) {
+    clock.advance(10'000'000);
+    quiet.sleeps();
+    quiet.woke();
+    quiet.offer_eoi(0x40);
+  }
+  EXPECT_EQ(asked, 0U);
 }
 
 TEST_F(ParavirtTest, TakesAnEoiFromMemory) {
