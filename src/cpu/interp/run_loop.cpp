@@ -227,6 +227,12 @@ void RunLoop::deliver_fault() {
   Fault fault = cpu_.fault;
   cpu_.halt_requested = false;
   cpu_.event.activity = Activity::Running;
+  failed_deliveries_ = delivering_ ? failed_deliveries_ + 1 : 0;
+  if (failed_deliveries_ > kMostFailedDeliveries) {
+    delivering_.reset();
+    cpu_.attention.store(true, std::memory_order_relaxed);
+    return;
+  }
   if (delivering_) {
     const FaultClass second = class_of(fault.vector);
     const bool contributory = *delivering_ == FaultClass::Contributory && second == FaultClass::Contributory;
