@@ -38,7 +38,8 @@ bool good_pat(u64 pat) {
 Result<> check(const CpuState& state) {
   const auto& sys = state.sys;
   bool good = good_control(sys) && good_xcr0(sys.xcr0) && good_pat(sys.pat) && state.fpu.mxcsr >> 16 == 0 &&
-              (state.regs.rflags & ~rflags::kDefined) == rflags::Fixed1;
+              (state.regs.rflags & ~rflags::kDefined) == rflags::Fixed1 &&
+              (!state.event.pic_accepted || (state.regs.rflags & rflags::IF) != 0);
   for (const u64 address :
        {sys.segment[FS].base, sys.segment[GS].base, sys.segment[TR].base, sys.segment[LDTR].base, sys.kernel_gs_base,
         sys.lstar, sys.cstar, sys.sysenter_eip, sys.sysenter_esp, sys.gdtr.base, sys.idtr.base}) {

@@ -171,6 +171,12 @@ bool RunLoop::attend() {
     deliver_event(raw(Vector::NMI), EventKind::Nmi);
     return true;
   }
+  if (cpu_.event.pic_accepted && (cpu_.rflags & rflags::IF)) {  // by the engine that ran this CPU before
+    cpu_.event.pic_accepted = false;
+    cpu_.attention.store(true, std::memory_order_relaxed);
+    deliver_event(cpu_.event.pic_vector, EventKind::ExternalInterrupt);
+    return true;
+  }
   take_interrupt();
   return true;
 }

@@ -192,11 +192,12 @@ kvm_lapic_state to_kvm(const ApicState& apic, unsigned id) {
 
 TimerMode timer_mode(const ApicState& apic) { return static_cast<TimerMode>(apic.regs[kLvtTimer] >> 17 & 3); }
 
-void unaccept(ApicState& apic, u8 vector) {
+bool unaccept(ApicState& apic, u8 vector) {
   u8 in_service = 0;
-  if (!highest(apic, kIsr, in_service) || in_service != vector) return;  // not the APIC's: the 8259's
+  if (!highest(apic, kIsr, in_service) || in_service != vector) return false;
   apic.regs[kIsr + vector / 32u] &= ~(1u << (vector & 31));
   apic.regs[kIrr + vector / 32u] |= 1u << (vector & 31);
+  return true;
 }
 
 void end_of_interrupt(ApicState& apic) {

@@ -34,8 +34,9 @@ kvm_lapic_state to_kvm(const vm::x86::ApicState& apic, unsigned id);
 enum class TimerMode : u8 { OneShot, Periodic, TscDeadline, Reserved };
 TimerMode timer_mode(const vm::x86::ApicState& apic);
 
-/// An interrupt that the kernel had accepted from the APIC, but not yet delivered, goes back: ISR to IRR.
-void unaccept(vm::x86::ApicState& apic, u8 vector);
+/// An interrupt that the kernel had accepted from the APIC, but not yet delivered, goes back: ISR to IRR. False: it is
+/// not the APIC's, but the 8259's.
+bool unaccept(vm::x86::ApicState& apic, u8 vector);
 /// EOI of the highest vector in service.
 void end_of_interrupt(vm::x86::ApicState& apic);
 

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "base/log.h"
 #include "host/thread.h"
@@ -94,6 +95,11 @@ vm::Exit KvmVcpu::run() {
       break;
     }
   }
+  // The kernel may have the 8259's vector where it does not tell. A CPU that was halted wakes first.
+  if (std::exchange(pic_offered_, false)) {
+    settle();
+    settle();
+  }
   park_timer();
   thread_.store(0);
   return exit;
@@ -145,6 +151,7 @@ void KvmVcpu::offer_pic_interrupt() {
       static log::Once once;
       if (once.first()) log::warning("KVM lost an interrupt of the 8259 (errno {})", errno);
     }
+    pic_offered_ = true;
     run_->ready_for_interrupt_injection = 0;
   }
   run_->request_interrupt_window = io_.pic_pending() ? 1 : 0;

@@ -72,7 +72,7 @@ class KvmVcpu final : public vm::Vcpu {
   Result<> tsc_offset_attribute(unsigned long request, u64& offset);
   void follow_clock();
   void park_timer();
-  void settle_timer();
+  void settle();
 
   KvmVm& machine_;
   const unsigned id_;
@@ -100,7 +100,8 @@ class KvmVcpu final : public vm::Vcpu {
   std::array<u64, 64> exits_{};  ///< by the kernel's reason
   u64 kicks_ = 0, finished_ = 0, pic_interrupts_ = 0;
 
-  bool unfinished_ = false;  ///< the kernel has yet to complete the access that caused the last exit
+  bool pic_offered_ = false;  ///< the kernel was given a vector of the 8259 since run() began
+  bool unfinished_ = false;   ///< the kernel has yet to complete the access that caused the last exit
   std::atomic<bool> kicked_{false};
   std::atomic<pid_t> thread_{0};  ///< in run(), else 0
 };

@@ -1,9 +1,8 @@
 // The whole state, out of the kernel and back in.
 //
 // An event that the kernel was about to deliver when it came back is not part of CpuState. It is put back where it came
-// from: an interrupt into IRR, an NMI to pending; an exception comes again when its instruction is executed again. An
-// interrupt of the 8259 that was acknowledged but not delivered stays in the kernel, and is lost if the state is saved
-// at that moment.
+// from: an interrupt into IRR, an NMI to pending; an exception comes again when its instruction is executed again. Only
+// an interrupt of the 8259 cannot go back: CpuState has a place for it.
 #include <cpuid.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -141,8 +140,12 @@ Result<CpuState> KvmVcpu::get(Part part) {
   state.event.interrupt_shadow = events.interrupt.shadow != 0;
   state.event.nmi_pending = events.nmi.pending != 0 || events.nmi.injected != 0;
   state.event.nmi_blocked = events.nmi.masked != 0 && events.nmi.injected == 0;
-  if (part == Part::All && events.interrupt.injected != 0 && events.interrupt.soft == 0)
-    unaccept(state.apic, events.interrupt.nr);
+  if (part == Part::All && events.interrupt.injected != 0 && events.interrupt.soft == 0 &&
+      !unaccept(state.apic, events.interrupt.nr)) {
+    state.event.pic_accepted = true;
+    state.event.pic_vector = events.interrupt.nr;
+    state.event.activity = Activity::Running;
+  }
 
   TRY(learn_tsc_offset());
   state.sys.tsc = clock_.tsc() + own_tsc_offset_;
@@ -272,7 +275,9 @@ Result<> KvmVcpu::put_events(const CpuState& state, Part part) {
   events.flags &= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
   events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
   if (part == Part::All) {
-    events.interrupt.injected = 0;
+    events.interrupt.injected = state.event.pic_accepted;
+    events.interrupt.nr = state.event.pic_vector;
+    events.interrupt.soft = 0;
     events.nmi.injected = 0;
     events.nmi.pending = state.event.nmi_pending;
     events.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;

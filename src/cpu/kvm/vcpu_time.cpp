@@ -129,15 +129,16 @@ void KvmVcpu::park_timer() {
   if (timer_mode(apic) == TimerMode::TscDeadline || apic.regs[kInitialCount] == 0) return;
   // A count of zero does not tell whether the interrupt is in IRR already. Once it is settled, it does.
   if (apic.timer_remaining_ns == 0 || timer_mode(apic) == TimerMode::Periodic) {
-    settle_timer();
+    settle();
     if (timer_mode(apic) == TimerMode::Periodic) apic = look();
   }
   parked_timer_ns_ = apic.timer_remaining_ns;
 }
 
-/// The kernel puts the interrupt of an expired timer into IRR on its way back from the guest. This takes that way
-/// without running the guest: by a signal that is pending already when the kernel is entered.
-void KvmVcpu::settle_timer() {
+/// The kernel puts the interrupt of an expired timer into IRR, and the 8259's vector among the events it tells, on its
+/// way to the guest. This takes that way without running the guest: by a signal that is pending already when the kernel
+/// is entered.
+void KvmVcpu::settle() {
   sigset_t kick, before;
   sigemptyset(&kick);
   sigaddset(&kick, host::kick_signal());

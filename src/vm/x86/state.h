@@ -58,6 +58,10 @@ struct EventState {
   bool nmi_pending = false;
   bool nmi_blocked = false;  ///< until IRET
   bool pv_unhalt = false;    ///< a KICK_CPU hypercall came while not halted
+  /// An interrupt of the 8259 that was acknowledged (RFLAGS.IF was 1) comes before the next instruction, and its
+  /// vector.
+  bool pic_accepted = false;
+  u8 pic_vector = 0;
 };
 
 /// The local APIC as its register page (SDM 3A table 10-1), as in KVM_GET_LAPIC, and what is not in the page.

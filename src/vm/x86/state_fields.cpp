@@ -32,8 +32,8 @@ void fields(Archive& ar, FpuState& f) {
 }
 
 void fields(Archive& ar, EventState& e) {
-  auto& [activity, interrupt_shadow, nmi_pending, nmi_blocked, pv_unhalt] = e;
-  ar(activity, interrupt_shadow, nmi_pending, nmi_blocked, pv_unhalt);
+  auto& [activity, interrupt_shadow, nmi_pending, nmi_blocked, pv_unhalt, pic_accepted, pic_vector] = e;
+  ar(activity, interrupt_shadow, nmi_pending, nmi_blocked, pv_unhalt, pic_accepted, pic_vector);
   if (ar.loading() && activity > Activity::WaitForSipi) ar.reject();
 }
 

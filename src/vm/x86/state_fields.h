@@ -17,6 +17,6 @@ void fields(Archive& ar, ParavirtState& p);
 void fields(Archive& ar, CpuState& c);
 
 /// Layout version of a saved CpuState.
-constexpr u16 kCpuStateVersion = 1;
+constexpr u16 kCpuStateVersion = 2;
 
 }  // namespace vireo::vm::x86

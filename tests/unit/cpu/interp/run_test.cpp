@@ -36,6 +36,25 @@ struct Runner {
   }
 };
 
+TEST(InterpreterRun, DeliversAnInterruptThatAnotherEngineAccepted) {
+  Runner runner;
+  const u8 code[] = {0xB0, 0x01, 0xE6, 0xF4, 0xEB, 0xFE};     // mov al, 1; out 0xF4, al
+  const u8 handler[] = {0xB0, 0x00, 0xE6, 0xF4, 0xEB, 0xFE};  // mov al, 0; out 0xF4, al
+  ASSERT_TRUE(runner.machine.load(code));
+  ASSERT_TRUE(runner.machine.memory().write(0x7C20, handler, sizeof handler));
+  runner.poke(0x20 * 4, u32{0x7C20});
+  auto state = test::TinyMachine::start_state(0);
+  state.regs.rflags |= rflags::IF;
+  state.event.pic_accepted = true;
+  state.event.pic_vector = 0x20;
+  ASSERT_TRUE(runner.vcpu->set_state(state));
+  EXPECT_TRUE(runner.vcpu->state().event.pic_accepted) << "until it runs";
+  const auto result = runner.run();
+  EXPECT_EQ(result.end, test::RunResult::End::Exit);
+  EXPECT_EQ(result.code, 0) << "the handler comes first";
+  EXPECT_FALSE(runner.vcpu->state().event.pic_accepted);
+}
+
 TEST(InterpreterRun, AKickComesThroughWhenAFaultMeetsItselfForEver) {
   Runner runner;
   const u8 code[] = {0x0F, 0x0B};  // ud2

@@ -82,12 +82,12 @@ TEST(KvmConvert, AOneShotTimerThatHasRunOutStaysQuiet) {
 TEST(KvmConvert, AnInterruptThatWasNotDeliveredGoesBackToIrr) {
   ApicState apic;
   apic.regs[0x11] = 1u << 5;  // ISR: vector 37
-  unaccept(apic, 37);
+  EXPECT_TRUE(unaccept(apic, 37));
   EXPECT_EQ(apic.regs[0x11], 0u);
   EXPECT_EQ(apic.regs[0x21], 1u << 5);
   apic = {};
   apic.regs[0x12] = 1;  // ISR: vector 64; vector 37 came from the 8259
-  unaccept(apic, 37);
+  EXPECT_FALSE(unaccept(apic, 37));
   EXPECT_EQ(apic.regs[0x12], 1u);
   EXPECT_EQ(apic.regs[0x21], 0u);
 }
