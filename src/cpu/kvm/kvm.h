@@ -11,8 +11,9 @@
 // numbers, requests.cpp those that are made once the guest runs.
 //
 // Time. The guest's TSC is the host's plus an offset, and the VM's clock says which. When a vCPU begins to run and the
-// clock was paused or restored meanwhile, the offset and kvmclock are set again, so both stand still together with the
-// VM.
+// clock was paused or restored meanwhile, the offset, kvmclock and the rest of the APICs' timers are set again, so all
+// stand still together with the VM. The clock is paused only while no vCPU runs; the first that runs again does what
+// concerns them all, and the others wait for it in follow().
 //
 // Hand-over. The kernel gives up on instructions its emulator does not know (KVM_EXIT_INTERNAL_ERROR). If the machine
 // brought a `FinishInstruction`, it executes that one instruction from the vCPU's state, and the vCPU goes on from
@@ -25,6 +26,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -91,7 +93,7 @@ class KvmVm final : public vm::MsiSink {
   KvmVm(vm::GuestMemory& memory) : memory_(memory) {}
   Result<> open(const char* device);
   Result<> place_memory();
-  /// Sets kvmclock from the VM's clock when that was stopped since the last time.
+  /// Sets kvmclock and the APICs' timers from the VM's clock when that was stopped since the last time.
   void follow(const vm::Clock& clock);
   void log_hand_over(const vm::x86::CpuState& state, const u8* bytes, unsigned size);
 
@@ -103,7 +105,11 @@ class KvmVm final : public vm::MsiSink {
   std::atomic<KvmVcpu*> boot_cpu_{nullptr};
   std::atomic<u64> handed_over_{0};
 
+  /// Held by one who reads the APICs' registers and writes them back: no interrupt may come between.
+  std::shared_mutex interrupts_;
+
   std::mutex mutex_;  ///< of what follows
+  std::vector<KvmVcpu*> vcpus_;
   std::array<vm::MsiMessage, kIoapicPins> routes_{};
   std::array<bool, kIoapicPins> routed_{};
   std::array<bool, kIoapicPins> routed_level_{};

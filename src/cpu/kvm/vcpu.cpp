@@ -48,6 +48,10 @@ KvmVcpu::KvmVcpu(KvmVm& machine, const vm::VcpuSetup& setup, FinishInstruction f
 KvmVcpu::~KvmVcpu() {
   KvmVcpu* self = this;
   machine_.boot_cpu_.compare_exchange_strong(self, nullptr);
+  {
+    const std::lock_guard lock(machine_.mutex_);
+    std::erase(machine_.vcpus_, this);
+  }
   if (run_ != nullptr) ::munmap(run_, machine_.run_size_);
 }
 

@@ -71,6 +71,8 @@ class KvmVcpu final : public vm::Vcpu {
   Result<> set_tsc();
   Result<> tsc_offset_attribute(unsigned long request, u64& offset);
   void follow_clock();
+  friend class KvmVm;
+  void rearm_timer();
   void park_timer();
   void settle();
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cerrno>
 
 #include "base/log.h"
 #include "cpu/kvm/abi.h"
@@ -114,6 +115,23 @@ void KvmVcpu::follow_clock() {
   u64 deadline = 0;
   if (read_msr(vm::x86::msr::IA32_TSC_DEADLINE, deadline) && deadline != 0)
     (void)write_msr(vm::x86::msr::IA32_TSC_DEADLINE, deadline);
+}
+
+/// The kernel's timer went on while the clock stood, and may have run out. The vCPU is not in run(), and nobody sends
+/// it an interrupt meanwhile: it would be lost.
+void KvmVcpu::rearm_timer() {
+  if (parked_timer_ns_.value_or(0) == 0) return;
+  kvm_lapic_state page{};
+  if (::ioctl(fd_.get(), KVM_GET_LAPIC, &page) != 0) return;
+  vm::x86::ApicState apic;
+  from_kvm(page, apic);
+  if (timer_mode(apic) == TimerMode::TscDeadline) return;
+  apic.timer_remaining_ns = *parked_timer_ns_;
+  page = to_kvm(apic, id_);
+  if (::ioctl(fd_.get(), KVM_SET_LAPIC, &page) != 0) {
+    static log::Once once;
+    if (once.first()) log::error("KVM does not take the rest of a timer (errno {}); it fires early", errno);
+  }
 }
 
 /// Notes how much is left of a one-shot or periodic timer.

@@ -90,6 +90,8 @@ Result<std::unique_ptr<vm::Vcpu>> KvmVm::make_vcpu(const vm::VcpuSetup& setup, F
   auto vcpu = std::make_unique<KvmVcpu>(*this, setup, std::move(finish), host::Fd(fd));
   TRY(vcpu->prepare(offered(setup.cpuid)));
   if (setup.id == 0) boot_cpu_ = vcpu.get();
+  const std::lock_guard lock(mutex_);
+  vcpus_.push_back(vcpu.get());
   return vcpu;
 }
 
@@ -101,6 +103,7 @@ void KvmVm::send(const vm::MsiMessage& message) {
   msi.address_hi = static_cast<u32>(message.address >> 32);
   msi.data = message.data;
   // 0 means blocked by the guest; an error, that no APIC has that id: both are the guest's affair.
+  const std::shared_lock lock(interrupts_);
   ::ioctl(vm_.get(), KVM_SIGNAL_MSI, &msi);
 }
 
@@ -152,6 +155,8 @@ void KvmVm::follow(const vm::Clock& clock) {
     static log::Once once;
     if (once.first()) log::error("KVM does not take the guest's time (errno {}); kvmclock will jump", errno);
   }
+  const std::unique_lock quiet(interrupts_);
+  for (auto* vcpu : vcpus_) vcpu->rearm_timer();
 }
 
 void KvmVm::log_hand_over(const vm::x86::CpuState& state, const u8* bytes, unsigned size) {

@@ -200,6 +200,39 @@ TEST(KvmState, TheApicTimersRestStandsStillOutsideRun) {
   EXPECT_EQ(guest.vcpu().state().apic.timer_remaining_ns, left);
 }
 
+TEST(KvmState, TheApicTimerStandsStillWhileTheClockDoes) {
+  SKIP_WITHOUT_KVM();
+  for (const u32 mode : {0u, 0x20000u}) {  // one-shot, periodic
+    Guest guest({0xEB, 0xFE});             // jmp $, interrupts off
+    guest.start();
+    auto state = test::TinyMachine::start_state(0);
+    state.apic.regs[0xF] = 0x1FF;
+    state.apic.regs[0x32] = mode | 0x50;
+    state.apic.regs[0x38] = 1'000'000'000;
+    state.apic.regs[0x3E] = 0xB;
+    state.apic.timer_remaining_ns = 600'000'000;
+    guest.set_state(state);
+    const auto run_for = [&guest](std::chrono::milliseconds time) {
+      auto exit = guest.run_alone();
+      EXPECT_EQ(exit.wait_for(time), std::future_status::timeout);
+      guest.vcpu().kick();
+      EXPECT_EQ(exit.get().reason, vm::ExitReason::Kicked);
+      return guest.vcpu().state().apic;
+    };
+    const u64 left = run_for(50ms).timer_remaining_ns;
+    EXPECT_LT(left, 600'000'000u);
+    guest.clock().stop();
+    std::this_thread::sleep_for(700ms);
+    guest.clock().resume();
+    const auto later = run_for(20ms);
+    EXPECT_EQ(later.regs[0x22], 0u) << "no interrupt yet";
+    EXPECT_LT(later.timer_remaining_ns, left);
+    EXPECT_GT(later.timer_remaining_ns, 100'000'000u) << "the pause does not count";
+    EXPECT_EQ(later.regs[0x38], 1'000'000'000u);
+    EXPECT_EQ(run_for(800ms).regs[0x22], 1u << 16) << "vector 0x50 in IRR";
+  }
+}
+
 TEST(KvmState, AnExpiredApicTimerIsAnInterruptThatWaits) {
   SKIP_WITHOUT_KVM();
   Guest guest({0xEB, 0xFE});  // jmp $, interrupts off
