@@ -6,7 +6,6 @@ namespace vireo::dev::pit {
 namespace {
 
 constexpr u32 kBinaryRange = 65536, kBcdRange = 10000;
-constexpr u64 kTimeLimit = u64{1} << 62;
 
 }  // namespace
 
@@ -195,7 +194,7 @@ std::optional<u64> Counter::next_rise(u64 after) {
   return at > after ? std::optional(at) : std::nullopt;
 }
 
-bool Counter::valid(const CounterState& s) {
+bool Counter::valid(const CounterState& s, u64 now) {
   const bool cyclic = s.mode == Mode::RateGenerator || s.mode == Mode::SquareWave;
   const u32 least = cyclic ? 2 : 1;
   if (s.mode > Mode::HardwareStrobe || s.access < Access::Low || s.access > Access::Both) return false;
@@ -203,7 +202,7 @@ bool Counter::valid(const CounterState& s) {
   if ((s.count != 0 || s.counting) && s.count < least) return false;
   if (s.next_count != 0 && s.next_count < least) return false;
   if (s.next_at != 0 && (!cyclic || s.next_count == 0 || !s.counting)) return false;
-  return s.start < kTimeLimit && s.next_at < kTimeLimit && s.frozen_after < kTimeLimit;
+  return s.start <= now + 1 && s.next_at <= now + 1 + kBinaryRange && s.frozen_after <= now;
 }
 
 }  // namespace vireo::dev::pit

@@ -27,8 +27,8 @@ class Counter {
   /// Ticks from one rise to the next, 0 when there is at most one.
   u64 period() const;
 
-  /// The meaning of a loaded state: enumerations and counts within their ranges.
-  static bool valid(const CounterState& state);
+  /// The meaning of a loaded state: enumerations and counts within their ranges, times as they can be at `now`.
+  static bool valid(const CounterState& state, u64 now);
 
  private:
   void advance(u64 now);

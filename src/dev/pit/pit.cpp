@@ -134,8 +134,8 @@ Result<> Pit::load(const vm::StateRecord& record) {
   const u64 now = tick();
   const bool gates =
       state.counter[0].gate && state.counter[1].gate && state.counter[2].gate == ((state.port61 & port61::Gate2) != 0);
-  if (!std::ranges::all_of(state.counter, Counter::valid) || !gates || (state.port61 & ~port61::kWritable) != 0 ||
-      state.delivered > now) {
+  if (!std::ranges::all_of(state.counter, [now](const auto& counter) { return Counter::valid(counter, now); }) ||
+      !gates || (state.port61 & ~port61::kWritable) != 0 || state.delivered > now) {
     return fail(ErrorKind::Usage, "state of '{}' is corrupt: impossible register value", record.name);
   }
   const std::lock_guard lock(mutex_);

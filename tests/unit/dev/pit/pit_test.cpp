@@ -310,5 +310,29 @@ TEST_F(Timer, RefusesACorruptState) {
   }
 }
 
+/// What was taken can be given and taken again, whatever happens meanwhile.
+TEST_F(Timer, RefusesTimesThatAreYetToCome) {
+  clock.advance(kSecond);
+  gate2(true);
+  program(2, Mode::InterruptOnTerminalCount, 1000);
+  gate2(false);
+  const vm::StateRecord good = chip.save();
+  pit::State state;
+  for (const unsigned which : {0u, 1u, 2u}) {
+    ASSERT_TRUE(vm::load_fields(good, state));
+    auto& counter = state.counter[2];
+    ASSERT_TRUE(counter.counting && counter.frozen);
+    (which == 0 ? counter.frozen_after : which == 1 ? counter.start : counter.next_at) = u64{1} << 61;
+    if (which == 2) {
+      counter.mode = Mode::RateGenerator;
+      counter.next_count = 1000;
+    }
+    EXPECT_FALSE(chip.load(vm::save_fields("pit", state))) << which;
+  }
+  ASSERT_TRUE(chip.load(good));
+  gate2(true);
+  EXPECT_TRUE(chip.load(chip.save()));
+}
+
 }  // namespace
 }  // namespace vireo::dev
