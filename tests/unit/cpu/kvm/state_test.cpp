@@ -208,9 +208,9 @@ TEST(KvmState, TheApicTimerStandsStillWhileTheClockDoes) {
     auto state = test::TinyMachine::start_state(0);
     state.apic.regs[0xF] = 0x1FF;
     state.apic.regs[0x32] = mode | 0x50;
-    state.apic.regs[0x38] = 1'000'000'000;
+    state.apic.regs[0x38] = 2'000'000'000;
     state.apic.regs[0x3E] = 0xB;
-    state.apic.timer_remaining_ns = 600'000'000;
+    state.apic.timer_remaining_ns = 1'000'000'000;
     guest.set_state(state);
     const auto run_for = [&guest](std::chrono::milliseconds time) {
       auto exit = guest.run_alone();
@@ -220,16 +220,16 @@ TEST(KvmState, TheApicTimerStandsStillWhileTheClockDoes) {
       return guest.vcpu().state().apic;
     };
     const u64 left = run_for(50ms).timer_remaining_ns;
-    EXPECT_LT(left, 600'000'000u);
+    EXPECT_LT(left, 1'000'000'000u);
     guest.clock().stop();
-    std::this_thread::sleep_for(700ms);
+    std::this_thread::sleep_for(1100ms);
     guest.clock().resume();
     const auto later = run_for(20ms);
     EXPECT_EQ(later.regs[0x22], 0u) << "no interrupt yet";
     EXPECT_LT(later.timer_remaining_ns, left);
     EXPECT_GT(later.timer_remaining_ns, 100'000'000u) << "the pause does not count";
-    EXPECT_EQ(later.regs[0x38], 1'000'000'000u);
-    EXPECT_EQ(run_for(800ms).regs[0x22], 1u << 16) << "vector 0x50 in IRR";
+    EXPECT_EQ(later.regs[0x38], 2'000'000'000u);
+    EXPECT_EQ(run_for(1200ms).regs[0x22], 1u << 16) << "vector 0x50 in IRR";
   }
 }
 
