@@ -1,4 +1,6 @@
 // What translated code calls.
+#include <algorithm>
+
 #include "cpu/interp/flags.h"
 #include "cpu/interp/host_exec.h"
 #include "cpu/translate/translator.h"
@@ -31,7 +33,11 @@ u64 Translator::on_access(Translator* self, u64 index) {
 u64 Translator::on_leave(Translator* self, u64 index) {
   const Site& site = self->cache_.tables().sites[index];
   self->take_flags();
-  self->cpu_.rip = self->rip_of(site);
+  self->cpu_.rip = self->rip_of(site) + static_cast<u64>(site.disp);
+  if (site.disp != 0) {  // behind STI
+    self->cpu_.event.interrupt_shadow = true;
+    self->cpu_.interrupts_enabled();
+  }
   return kLeave;
 }
 
@@ -114,6 +120,7 @@ u64 Translator::access_slowly(Site& site) {
   const bool alone = site.alone;
   cpu_.rip = rip_of(site);
   const u64 forgotten = translations_.forgotten();
+  if (site.write) note_code_written(site);
   execute_at_rip();
   // No fault: the group asks for more than the instruction does.
   if (!alone && ++site.failures == 8) {
@@ -121,6 +128,19 @@ u64 Translator::access_slowly(Site& site) {
     cache_.invalidate(block);
   }
   return alone ? go_on(block, boundary + 1, forgotten) : kLeave;
+}
+
+/// A page that is written more than it is run from is no code any more: what was translated from it goes. Should it be
+/// run after all, it takes twice as many writes the next time.
+void Translator::note_code_written(const Site& site) {
+  Translations::Code place;
+  if (!translations_.find_data(cpu_, site, place)) return;
+  const u64 page = place.offset >> kPageShift;
+  if (cpu_.memory.code_users(page) == 0) return;
+  CodeWrites& writes = code_writes_[page];
+  if (++writes.count < writes.limit) return;
+  writes = {.count = 0, .limit = std::min(writes.limit * 2, 1u << 16)};
+  cpu_.memory.tell_code_unwanted(page);
 }
 
 /// The slot is filled, but it will not last: better translate again with another check.

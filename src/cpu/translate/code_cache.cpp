@@ -244,6 +244,13 @@ void CodeCache::check_page(u64 page) {
   }
 }
 
+void CodeCache::drop_page(u64 page) {
+  const auto found = pages_.find(page);
+  if (found == pages_.end()) return;
+  const std::vector<Block*> blocks = found->second;
+  for (Block* block : blocks) invalidate(*block);
+}
+
 Block* CodeCache::block_at(const u8* at) {
   auto after = std::upper_bound(blocks_.begin(), blocks_.end(), at,
                                 [](const u8* value, const Block& block) { return value < block.code; });

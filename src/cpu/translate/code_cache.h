@@ -58,6 +58,7 @@ class CodeCache {
 
   /// Drops the blocks of `page` whose code changed.
   void check_page(u64 page);
+  void drop_page(u64 page);
   void invalidate(Block& block);
   void flush();
   bool nearly_full() const;

@@ -37,6 +37,7 @@ struct Context {
   u64 flags_ax;      ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
   u64 spill;         ///< within one instruction
   alignas(64) u8 bounce[64];  ///< what one access reads, put together from two pages
+  u64 status_mask, pushed_mask;  ///< of RFLAGS: what the host's flags hold, and what PUSHF takes from Cpu::rflags
   u64 target;        ///< RIP an indirect jump goes to
   u64 argument;      ///< of the C++ function that is called
   u64 resume;        ///< where code goes on after it

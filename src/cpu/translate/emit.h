@@ -138,6 +138,23 @@ class Emitter {
     modrm(num(to), from);
     byte(count);
   }
+  /// `reg` AND the mask in memory, without touching flags (BMI2: PEXT and PDEP).
+  void mask(Host reg, const Mem& bits) {
+    for (const unsigned prefix : {2u, 3u}) {  // F3: PEXT, F2: PDEP
+      if (bits.gs) byte(0x65);
+      byte(0xC4);
+      byte((num(reg) < 8 ? 0x80u : 0u) | (rex_xb(bits) & 2 ? 0u : 0x40u) | (rex_xb(bits) & 1 ? 0u : 0x20u) | 2);
+      byte(0x80 | (~num(reg) & 15) << 3 | prefix);
+      byte(0xF5);
+      modrm(num(reg), bits);
+    }
+  }
+  /// The host's RFLAGS, by way of its stack.
+  void flags_to(Host reg) {
+    byte(0x9C);
+    if (num(reg) >= 8) byte(0x41);
+    byte(0x58 | (num(reg) & 7));
+  }
   /// Status flags to AX, the way flags_ax is laid out: AH as LAHF leaves it, AL = OF.
   void flags_to_ax() {
     bytes4(0x9F, 0x0F, 0x90, 0xC0);  // lahf; seto al

@@ -185,7 +185,9 @@ void Generator::emit_cold(const Cold& cold) {
 }
 
 void settle_kind(GuestInsn& insn, bool odd_flags) {
-  const Kind rest = insn.kind == Kind::JumpTo || insn.kind == Kind::CallTo ? Kind::HelperEnd : Kind::Helper;
+  const Kind rest = insn.kind == Kind::JumpTo || insn.kind == Kind::CallTo || insn.kind == Kind::Sti
+                        ? Kind::HelperEnd
+                        : Kind::Helper;
   bool possible = true;
   const auto fits = [](i64 value) { return value == static_cast<i32>(value); };
   if (insn.mem.present) {
@@ -193,7 +195,7 @@ void settle_kind(GuestInsn& insn, bool odd_flags) {
     if (!fits(insn.mem.disp) && !(constant && !insn.mem.based_segment())) possible = false;
     if (insn.mem.agen && constant && insn.mem.narrow) possible = false;
   }
-  if (insn.kind == Kind::Cli && odd_flags) possible = false;
+  if ((insn.kind == Kind::Cli || insn.kind == Kind::Sti) && odd_flags) possible = false;
   if (insn.kind == Kind::Lea && (insn.regs[0].size == 2 || insn.operand_count != 1)) possible = false;
   if (insn.kind == Kind::Push && insn.mem.present && insn.mem.size != 8) possible = false;
   if (insn.kind == Kind::Plain) {

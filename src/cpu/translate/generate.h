@@ -84,6 +84,8 @@ class Generator {
   void emit_plain(const GuestInsn& insn);
   void emit_lea(const GuestInsn& insn);
   void emit_push(const GuestInsn& insn);
+  void emit_push_flags();
+  void emit_sti(const GuestInsn& insn);
   void emit_pop(const GuestInsn& insn);
   void emit_leave(const GuestInsn& insn);
   void emit_branch(const GuestInsn& insn);

@@ -35,6 +35,10 @@ void Generator::emit_instruction() {
       Mem mem = field(layout_.rflags + 1);
       return e_.store_byte(mem, mode_.bits & Mode::Df ? 4 : 0);
     }
+    case Kind::Sti:
+      return emit_sti(insn);
+    case Kind::PushFlags:
+      return emit_push_flags();
     case Kind::Nothing:
     case Kind::Helper:
     case Kind::HelperEnd:
@@ -169,6 +173,38 @@ void Generator::emit_push(const GuestInsn& insn) {
     e_.store(stack_slot(-8), from);
   }
   e_.lea(kStack, {.base = kStack, .disp = -8});
+}
+
+void Generator::emit_push_flags() {
+  e_.flags_to(T2);
+  e_.mask(T2, layout_.at(&Context::status_mask));
+  e_.load(T1, field(layout_.rflags));
+  e_.mask(T1, layout_.at(&Context::pushed_mask));
+  e_.lea(T2, {.base = T2, .index = T1});
+  e_.store(stack_slot(-8), T2);
+  e_.lea(kStack, {.base = kStack, .disp = -8});
+}
+
+/// An interrupt that was held back is taken after the next instruction: by the run loop, which knows how.
+void Generator::emit_sti(const GuestInsn& insn) {
+  const auto index = static_cast<u32>(tables_.sites.size());
+  Site site;
+  site.kind = Site::Kind::Leave;
+  site.block = block_;
+  site.boundary = static_cast<u16>(at_);
+  site.disp = insn.length;
+  tables_.sites.push_back(site);
+  e_.store_byte(field(layout_.rflags + 1), mode_.bits & Mode::Df ? 6 : 2);
+  e_.load_byte(T1, field(layout_.interrupts_held));
+  u8* const none = e_.jrcxz_later();
+  cold_.push_back({.kind = Cold::Kind::Site,
+                   .from = {e_.jmp_later(), nullptr},
+                   .index = index,
+                   .restore_flags = false,
+                   .restore_from_memory = false,
+                   .back = nullptr,
+                   .call = Call::Leave});
+  e_.here8(none);
 }
 
 void Generator::emit_pop(const GuestInsn& insn) {

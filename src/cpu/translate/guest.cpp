@@ -157,7 +157,6 @@ bool ends(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_SYSENTER:
     case ZYDIS_MNEMONIC_SYSEXIT:
     case ZYDIS_MNEMONIC_HLT:
-    case ZYDIS_MNEMONIC_STI:
     case ZYDIS_MNEMONIC_POPF:
     case ZYDIS_MNEMONIC_POPFQ:
     case ZYDIS_MNEMONIC_UD0:
@@ -224,6 +223,7 @@ bool describe_operands(GuestInsn& insn) {
         const auto c = ZydisRegisterGetClass(operand.reg.value);
         if (is_gpr(c)) {
           if (written) insn.written_gprs |= static_cast<u16>(1u << gpr_of(operand.reg.value).reg);
+          if (operand.reg.value == ZYDIS_REGISTER_CL && !written) insn.reads_rcx = true;  // a shift's count
         } else if (is_vector(c)) {
           insn.vector = true;
         } else if (c != ZYDIS_REGCLASS_FLAGS && operand.reg.value != ZYDIS_REGISTER_MXCSR) {
@@ -446,6 +446,8 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   }
   if (is_hint(in)) return Kind::Nothing;
   if (in.mnemonic == ZYDIS_MNEMONIC_CLI) return mode.user() ? Kind::Helper : Kind::Cli;
+  if (in.mnemonic == ZYDIS_MNEMONIC_STI) return mode.user() ? Kind::HelperEnd : Kind::Sti;
+  if (in.mnemonic == ZYDIS_MNEMONIC_PUSHFQ) return Kind::PushFlags;
   if (in.mnemonic == ZYDIS_MNEMONIC_LEAVE)
     return in.operand_width == 64 ? Kind::Leave : Kind::Helper;
   if (in.mnemonic == ZYDIS_MNEMONIC_PUSH || in.mnemonic == ZYDIS_MNEMONIC_POP) {
@@ -474,11 +476,9 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
     if (in.mnemonic != ZYDIS_MNEMONIC_PAUSE) return rest;
   }
   const bool double_width = in.mnemonic == ZYDIS_MNEMONIC_CMPXCHG8B || in.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B;
-  if (double_width) {
-    insn.reads_rcx = true;
-  } else if (has_hidden_register(insn, 1u << RCX | 1u << RSP | 1u << R10 | 1u << R11 | 1u << R15)) {
+  if (double_width) insn.reads_rcx = true;
+  if (has_hidden_register(insn, (insn.reads_rcx ? 0u : 1u << RCX) | 1u << RSP | 1u << R10 | 1u << R11 | 1u << R15))
     return rest;
-  }
   bool plain = is_plain_integer(in.mnemonic) || is_plain_extension(cpu, mode, insn);
   if (is_bit_test(in.mnemonic)) {
     const bool bit_string = insn.mem.present && insn.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
@@ -516,6 +516,9 @@ bool describe(interp::Cpu& cpu, Mode mode, u64 rip, const u8* bytes, unsigned av
     case Kind::Plain:
     case Kind::Branch:
       describe_flags(insn);
+      break;
+    case Kind::PushFlags:
+      insn.flags_read = static_cast<u16>(rflags::kStatus);
       break;
     default:
       break;

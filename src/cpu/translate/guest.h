@@ -24,6 +24,8 @@ enum class Kind : u8 {
   CallTo,
   Return,
   Cli,
+  Sti,
+  PushFlags,
   Helper,       ///< by the interpreter, goes on behind it when nothing forbids
   HelperEnd,    ///< by the interpreter, ends the block
 };

@@ -30,7 +30,7 @@ enum class Call : u8 { Access, Helper, Link, Jump, Leave, Fault, kCount };
 /// Distances from the GS base.
 struct Layout {
   i32 registers = 0;  ///< Cpu::r
-  i32 rflags = 0, attention = 0;
+  i32 rflags = 0, attention = 0, interrupts_held = 0;
   i32 segment_base[6] = {};
   i32 vectors = 0, mxcsr = 0, opmask = 0;  ///< Cpu::fpu
   i32 context = 0;

@@ -49,6 +49,7 @@ bool stack_access(const GuestInsn& insn, MemOperand& mem) {
          .segment = SS, .narrow = false, .size = 8, .disp = 0};
   switch (insn.kind) {
     case Kind::Push:
+    case Kind::PushFlags:
     case Kind::Call:
     case Kind::CallTo:
       mem.written = true;
@@ -106,6 +107,7 @@ void Plan::step_versions(unsigned at) {
       }
       break;
     case Kind::Push:
+    case Kind::PushFlags:
       next[RSP].offset -= 8;
       return;
     case Kind::Pop:

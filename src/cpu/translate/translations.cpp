@@ -24,6 +24,19 @@ struct Region {
   u64 mapped_first, mapped_last;  ///< the guest pages that map it, whole
 };
 
+u64 segment_base(const interp::Cpu& cpu, const Site& site) {
+  return site.segment != 0 ? cpu.sys.segment[site.segment].base : 0;
+}
+
+/// Of the first byte that the site checks.
+u64 address(const interp::Cpu& cpu, const Site& site) {
+  u64 low = static_cast<u64>(site.disp);
+  if (site.base >= 0) low += cpu.r[static_cast<unsigned>(site.base)];
+  if (site.index >= 0) low += cpu.r[static_cast<unsigned>(site.index)] << site.scale;
+  if (site.narrow) low = static_cast<u32>(low);
+  return low + segment_base(cpu, site);
+}
+
 bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
   return cpu.cpl == 3 ? t.user : !t.user || cpu.view == SoftTlb::SupervisorUserAccess;
 }
@@ -99,12 +112,8 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low) {
 }
 
 Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned view) {
-  const u64 segment = site.segment != 0 ? cpu.sys.segment[site.segment].base : 0;
-  u64 low = static_cast<u64>(site.disp);
-  if (site.base >= 0) low += cpu.r[static_cast<unsigned>(site.base)];
-  if (site.index >= 0) low += cpu.r[static_cast<unsigned>(site.index)] << site.scale;
-  if (site.narrow) low = static_cast<u32>(low);
-  low += segment;
+  const u64 segment = segment_base(cpu, site);
+  const u64 low = address(cpu, site);
   const u64 high = low + site.extent;
   if (!x86::is_canonical(low) || !x86::is_canonical(high - 1) || high < low) return Filled::No;
 
@@ -187,6 +196,14 @@ bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {
   code.first = rip & ~mask;
   code.last = rip | mask;
   return code.offset != vm::GuestMemory::kNone;
+}
+
+bool Translations::find_data(interp::Cpu& cpu, const Site& site, Code& place) const {
+  Region region;
+  const u64 low = address(cpu, site);
+  if (!x86::is_canonical(low) || !find_page(cpu, low, false, region)) return false;
+  place.offset = region.offset + (low - region.start);
+  return true;
 }
 
 void Translations::note_edge(u32 slot, const u8* stub, const Code& code) {

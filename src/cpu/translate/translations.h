@@ -36,6 +36,9 @@ class Translations {
   };
   bool find_code(interp::Cpu& cpu, u64 rip, Code& code) const;
 
+  /// The same for the first byte that the site checks, as data.
+  bool find_data(interp::Cpu& cpu, const Site& site, Code& place) const;
+
   void note_edge(u32 slot, const u8* stub, const Code& code);
   void note_jump(unsigned mode, u64 rip, const Code& code);
 

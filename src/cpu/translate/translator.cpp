@@ -60,6 +60,7 @@ Layout make_layout(const void* gs, interp::Cpu& cpu, Context& context) {
   layout.registers = at(&cpu.r);
   layout.rflags = at(&cpu.rflags);
   layout.attention = at(&cpu.attention);
+  layout.interrupts_held = at(&cpu.interrupts_held);
   for (unsigned segment = 0; segment < 6; ++segment) layout.segment_base[segment] = at(&cpu.sys.segment[segment].base);
   layout.vectors = at(&cpu.fpu.zmm);
   layout.mxcsr = at(&cpu.fpu.mxcsr);
@@ -90,6 +91,8 @@ Translator::Translator(const vm::VcpuSetup& setup, host::CodeMemory code, host::
   function(Call::Fault, on_fault);
   context_.vectors_loaded = context_.reload_vectors = false;
   context_.host_mxcsr = 0x1F80;
+  context_.status_mask = rflags::kStatus;
+  context_.pushed_mask = rflags::kDefined & ~(rflags::kStatus | rflags::VM | rflags::RF);
   translations_.set_empty_jump(cache_.thunks().jump_miss);
   mode_index_ = cache_.mode_index(mode_);
   reset_stacks();
@@ -241,18 +244,29 @@ void Translator::code_changed(u64 page) {
   cpu_.attention.store(true, std::memory_order_release);
 }
 
+void Translator::code_unwanted(u64 page) {
+  {
+    const std::lock_guard lock(request_mutex_);
+    pages_to_drop_.push_back(page);
+    requests_.store(true, std::memory_order_seq_cst);
+  }
+  cpu_.attention.store(true, std::memory_order_release);
+}
+
 void Translator::serve_requests() {
-  std::vector<u64> guard, check;
+  std::vector<u64> guard, check, unwanted;
   u64 asked;
   {
     const std::lock_guard lock(request_mutex_);
     guard.swap(pages_to_guard_);
     check.swap(pages_to_check_);
+    unwanted.swap(pages_to_drop_);
     asked = asked_;
     requests_.store(false, std::memory_order_relaxed);
   }
   for (const u64 page : guard) translations_.drop_writes(page);
   for (const u64 page : check) cache_.check_page(page);
+  for (const u64 page : unwanted) cache_.drop_page(page);
   served_.store(asked, std::memory_order_release);
 }
 

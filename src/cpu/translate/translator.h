@@ -40,6 +40,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   static u64 on_fault(Translator* self, u64);
   u64 access_slowly(Site& site);
   u64 access_scattered(Site& site);
+  void note_code_written(const Site& site);
   u64 go_on(const Block& block, unsigned boundary, u64 forgotten);
   /// The block at `rip`, translated if need be; nullptr: leave. For a crossing one, the way to it is noted.
   Block* block_at(u64 rip, const Translations::Code& code);
@@ -64,6 +65,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   // CodeListener: other threads.
   void page_becomes_code(u64 page) override;
   void code_changed(u64 page) override;
+  void code_unwanted(u64 page) override;
   /// Carries out what other threads asked for. In the meantime nothing of this vCPU's is relied on.
   void serve_requests();
   bool begin_code();  ///< false: something was asked for and done; look again
@@ -86,7 +88,11 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   std::atomic<u64> served_{0};  ///< requests before this number are done
   std::mutex request_mutex_;
   u64 asked_ = 0;
-  std::vector<u64> pages_to_guard_, pages_to_check_;
+  std::vector<u64> pages_to_guard_, pages_to_check_, pages_to_drop_;
+  struct CodeWrites {
+    u32 count = 0, limit = 64;
+  };
+  std::unordered_map<u64, CodeWrites> code_writes_;  ///< by page of RAM
 
   Context context_;
 };

@@ -90,4 +90,8 @@ void GuestMemory::tell_code_changed(u64 page) {
   for (CodeListener* listener : *listeners_) listener->code_changed(page);
 }
 
+void GuestMemory::tell_code_unwanted(u64 page) {
+  for (CodeListener* listener : *listeners_) listener->code_unwanted(page);
+}
+
 }  // namespace vireo::vm

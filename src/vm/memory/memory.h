@@ -42,6 +42,8 @@ class CodeListener {
   virtual void page_becomes_code(u64 page) = 0;
   /// A generation in `page`, which has code users, changed. Must not block.
   virtual void code_changed(u64 page) = 0;
+  /// `page` is written more than it is run from: its code may go. Must not block.
+  virtual void code_unwanted(u64 page) = 0;
 };
 
 class GuestMemory {
@@ -109,6 +111,7 @@ class GuestMemory {
   void remove_code_listener(CodeListener* listener) { std::erase(*listeners_, listener); }
   u16 code_users(u64 page) const { return users()[page].load(std::memory_order_acquire); }
   void add_code_user(u64 page, const CodeListener* self);
+  void tell_code_unwanted(u64 page);
   void remove_code_user(u64 page) { users()[page].fetch_sub(1, std::memory_order_acq_rel); }
 
  private:
