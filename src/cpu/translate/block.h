@@ -54,7 +54,6 @@ struct Site {
   u16 boundary = 0;           ///< instruction it stands before
   u16 first = 0;              ///< instruction of the first access it guards
   u16 failures = 0, moves = 0;
-  u64 moved = 0;  ///< host TSC at the last move of its slot
   u32 slot = 0;
   u32 extent = 0;  ///< bytes checked
   i64 disp = 0;    ///< of the first byte checked

@@ -11,8 +11,10 @@ namespace {
 /// How far a region for stores looks for pages that hold code, in pages each way.
 constexpr u64 kLookAround = 512;
 
-/// A site is scattered when its slot moves so often, mostly with less of the host's TSC between.
-constexpr u64 kMovesWatched = 32, kCyclesBetweenMoves = 2000;
+/// So many moves of a slot, and page entries are better; the second while fills take most of the time.
+constexpr u64 kMoves = 2000, kMovesInHaste = 32, kMovesOfKernel = 48;
+/// Host TSC.
+constexpr u64 kCyclesBetweenFills = 1500;
 
 constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
 
@@ -112,6 +114,9 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low) {
 }
 
 Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned view) {
+  const u64 now = __builtin_ia32_rdtsc();
+  between_fills_ = (between_fills_ * 15 + (now - last_fill_)) / 16;
+  last_fill_ = now;
   const u64 segment = segment_base(cpu, site);
   const u64 low = address(cpu, site);
   const u64 high = low + site.extent;
@@ -175,15 +180,12 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   ++counters_.slots;
   note(entry, region.global);
   if (!moved || site.access != AccessKind::Range) return Filled::Yes;
-  // Scattered is what moves nearly every time it is reached; a walk through memory moves once a page.
-  const u64 now = __builtin_ia32_rdtsc();
-  if (now - site.moved < kCyclesBetweenMoves) {
-    ++site.moves;
-  } else if (site.moves != 0) {
-    site.moves /= 2;
-  }
-  site.moved = now;
-  return site.moves >= kMovesWatched ? Filled::Scattered : Filled::Yes;
+  // Sites of the kernel move with every task switch. Others do when they walk through memory, once a page, or when they
+  // are scattered: then fills follow each other closely.
+  const u64 limit = cpu.cpl != 3 ? kMovesOfKernel : between_fills_ < kCyclesBetweenFills ? kMovesInHaste : kMoves;
+  if (++site.moves < limit) return Filled::Yes;
+  site.moves = 0;
+  return Filled::Scattered;
 }
 
 bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {

@@ -89,6 +89,7 @@ class Translations {
   Log logs_[4];
   u64 empty_jump_ = 0;
   u64 forgotten_ = 0;
+  u64 last_fill_ = 0, between_fills_ = ~u64{0} / 16;  ///< host TSC; a moving average
   Counters counters_;
 };
 
