@@ -24,7 +24,7 @@ struct PageEntry {
   u64 delta;                  ///< host address - guest address
   u64 unused;
 };
-constexpr unsigned kPageEntries = 4096;
+constexpr unsigned kPageEntries = 1 << 14;
 constexpr unsigned kPageEntryShift = 5;
 static_assert(sizeof(PageEntry) == 1u << kPageEntryShift);
 

@@ -1,5 +1,6 @@
 #include "cpu/translate/translations.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace vireo::cpu::translate {
@@ -15,6 +16,9 @@ constexpr u64 kLookAround = 512;
 constexpr u64 kMoves = 2000, kMovesInHaste = 32, kMovesOfKernel = 48;
 /// Host TSC.
 constexpr u64 kCyclesBetweenFills = 1500;
+
+/// Page entries filled for one access to a large page.
+constexpr u64 kPagesAtOnce = 64;
 
 constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
 
@@ -133,7 +137,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
   }
-  if (site.write && !avoid_code(memory_, region, low, high, site.page_entries ? 0 : kLookAround)) return Filled::No;
+  if (site.write && !avoid_code(memory_, region, low, high, site.page_entries ? kPagesAtOnce : kLookAround)) return Filled::No;
 
   const u64 host = reinterpret_cast<u64>(memory_.base()) + region.offset;
   const u64 delta = host - region.start;
@@ -143,6 +147,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
               .last_page = static_cast<u32>((region.offset + (region.end - region.start) - 1) >> kPageShift),
               .stub = 0,
               .index = site.slot,
+              .count = 1,
               .what = What::Slot,
               .table = 0,
               .write = site.write};
@@ -150,13 +155,20 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     const u64 page = low & ~kPageMask;
     if (high > page + kPageSize) return bounce(cpu, site, low) ? Filled::Once : Filled::No;
     if (page + kPageSize > region.end || page < region.start) return Filled::No;
-    const u64 index = (low >> kPageShift) % kPageEntries;
-    PageEntry& to = context_.pages[view][index];
-    const u64 page_delta = delta;
-    if (to.delta != page_delta) to = {.read_page = kNoBase, .write_page = kNoBase, .delta = page_delta, .unused = 0};
-    (site.write ? to.write_page : to.read_page) = page;
+    // A large page brings its neighbours along.
+    const u64 group = page & ~(kPagesAtOnce * kPageSize - 1);
+    const u64 begin = std::max(group, region.start);
+    const u64 end = std::min(group + kPagesAtOnce * kPageSize, region.end & ~kPageMask);
+    auto* table = context_.pages[view];
+    for (u64 at = begin; at < end; at += kPageSize) {
+      PageEntry& to = table[(at >> kPageShift) % kPageEntries];
+      if (to.delta != delta || (to.read_page != at && to.write_page != at))
+        to = {.read_page = kNoBase, .write_page = kNoBase, .delta = delta, .unused = 0};
+      (site.write ? to.write_page : to.read_page) = at;
+    }
     entry.what = What::Page;
-    entry.index = static_cast<u32>(index);
+    entry.index = static_cast<u32>((begin >> kPageShift) % kPageEntries);
+    entry.count = static_cast<u16>((end - begin) >> kPageShift);
     entry.table = static_cast<u8>(view);
     ++counters_.pages;
     note(entry, region.global);
@@ -210,13 +222,13 @@ bool Translations::find_data(interp::Cpu& cpu, const Site& site, Code& place) co
 
 void Translations::note_edge(u32 slot, const u8* stub, const Code& code) {
   note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = reinterpret_cast<u64>(stub),
-        .index = slot, .what = What::Edge, .table = 0, .write = false},
+        .index = slot, .count = 1, .what = What::Edge, .table = 0, .write = false},
        code.global);
 }
 
 void Translations::note_jump(unsigned mode, u64 rip, const Code& code) {
   note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = 0,
-        .index = static_cast<u32>(rip % kJumpEntries), .what = What::Jump, .table = static_cast<u8>(mode),
+        .index = static_cast<u32>(rip % kJumpEntries), .count = 1, .what = What::Jump, .table = static_cast<u8>(mode),
         .write = false},
        code.global);
 }
@@ -233,7 +245,10 @@ void Translations::forget(const Entry& entry) {
       context_.slots[entry.index] = kEmptySlot;
       break;
     case What::Page:
-      context_.pages[entry.table][entry.index] = {.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+      for (u32 i = 0; i < entry.count; ++i) {
+        context_.pages[entry.table][(entry.index + i) % kPageEntries] = {
+            .read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+      }
       break;
     case What::Edge:
       context_.edges[entry.index] = entry.stub;

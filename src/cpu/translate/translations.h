@@ -65,6 +65,7 @@ class Translations {
     u32 first_page, last_page;    ///< of RAM, when write
     u64 stub;                     ///< Edge
     u32 index;
+    u16 count;                    ///< Page: entries from index on
     What what;
     u8 table;                     ///< Page: view; Jump: mode
     bool write;
