@@ -104,15 +104,36 @@ bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high
 
 }  // namespace
 
+/// What is added to a guest address of the page `va` is in to read from RAM; false: it is not RAM, or may not be read.
+bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta) {
+  const u64 page = va & ~kPageMask;
+  const u64 index = (page >> kPageShift) % kPageEntries;
+  PageEntry& known = context_.pages[view][index];
+  if (known.read_page == page) {
+    delta = known.delta;
+    return true;
+  }
+  Region region;
+  if (!find_page(cpu, va, false, region)) return false;
+  delta = reinterpret_cast<u64>(memory_.base()) + region.offset - region.start;
+  known = {.read_page = page, .write_page = kNoBase, .delta = delta, .unused = 0};
+  note({.first = region.mapped_first, .last = region.mapped_last, .first_page = 0, .last_page = 0, .stub = 0,
+        .index = static_cast<u32>(index), .count = 1, .what = What::Page, .table = static_cast<u8>(view),
+        .write = false},
+       region.global);
+  return true;
+}
+
 /// A read across pages that do not follow in RAM: what is read is put together where the access finds it, this once.
-bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low) {
+bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view) {
   if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce) return false;
   const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
-  Region pages[2];
-  if (!find_page(cpu, low, false, pages[0]) || !find_page(cpu, low + first, false, pages[1])) return false;
-  const auto at = [&](const Region& page, u64 va) { return memory_.base() + page.offset + (va - page.start); };
-  std::memcpy(context_.bounce, at(pages[0], low), first);
-  std::memcpy(context_.bounce + first, at(pages[1], low + first), site.extent - first);
+  u64 deltas[2];
+  if (first >= site.extent || !delta_for_read(cpu, low, view, deltas[0]) ||
+      !delta_for_read(cpu, low + first, view, deltas[1]))
+    return false;
+  std::memcpy(context_.bounce, reinterpret_cast<const u8*>(low + deltas[0]), first);
+  std::memcpy(context_.bounce + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
   context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = reinterpret_cast<u64>(context_.bounce) - low};
   return true;
 }
@@ -126,13 +147,15 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   const u64 high = low + site.extent;
   if (!x86::is_canonical(low) || !x86::is_canonical(high - 1) || high < low) return Filled::No;
 
+  if (site.page_entries && ((low ^ (high - 1)) >> kPageShift) != 0)
+    return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
   Region region;
   if (!find_page(cpu, low, site.write, region)) return Filled::No;
   if (high > region.end) {  // goes on in the next page, which may follow in RAM as well
     Region next;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
         next.offset - (next.start - region.start) != region.offset)
-      return bounce(cpu, site, low) ? Filled::Once : Filled::No;
+      return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
     region.end = next.end;
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
@@ -153,7 +176,6 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
               .write = site.write};
   if (site.page_entries) {
     const u64 page = low & ~kPageMask;
-    if (high > page + kPageSize) return bounce(cpu, site, low) ? Filled::Once : Filled::No;
     if (page + kPageSize > region.end || page < region.start) return Filled::No;
     // A large page brings its neighbours along.
     const u64 group = page & ~(kPagesAtOnce * kPageSize - 1);

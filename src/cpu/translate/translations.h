@@ -77,7 +77,8 @@ class Translations {
   static constexpr u32 kCapacity = kLogBytes / 4 / sizeof(Entry);
 
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
-  bool bounce(interp::Cpu& cpu, const Site& site, u64 low);
+  bool delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta);
+  bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view);
   void note(const Entry& entry, bool global);
   void forget(const Entry& entry);
   void drop(Log& log);
