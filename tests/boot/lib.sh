@@ -38,6 +38,9 @@ keep_console() {
   done >>"$console"
 }
 
+# The engine machines run on, if a test is for a certain one; a test may change it between two machines.
+engine=${VIREO_ENGINE:-auto}
+
 # start_process ARGUMENTS...: runs `vireo run ARGUMENTS`; sets pid. Its console is appended to $console.
 start_process() {
   rm -f "$work/stdin" "$work/stdout"
@@ -45,7 +48,7 @@ start_process() {
   keep_console <"$work/stdout" &
   keeper=$!
   exec {input}<>"$work/stdin"
-  "$vireo" run "$@" <"$work/stdin" >"$work/stdout" 2>>"$errors" &
+  "$vireo" run --engine "$engine" "$@" <"$work/stdin" >"$work/stdout" 2>>"$errors" &
   pid=$!
 }
 

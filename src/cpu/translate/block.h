@@ -12,7 +12,7 @@ namespace vireo::cpu::translate {
 /// Where one guest instruction begins, in the guest's code and in the block's.
 struct Boundary {
   u16 guest;  ///< bytes from Block::rip
-  u32 host;   ///< bytes from Block::code
+  u16 host;   ///< bytes from Block::code
 };
 
 struct Block {

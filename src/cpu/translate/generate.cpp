@@ -48,7 +48,7 @@ void Generator::begin() {
 void Generator::begin_instruction() {
   const GuestInsn& insn = plan_->insns[at_];
   block_->boundaries.push_back({.guest = static_cast<u16>(insn.rip - block_->rip),
-                                .host = static_cast<u32>(e_.at() - block_->code)});
+                                .host = static_cast<u16>(e_.at() - block_->code)});
   if (at_ == attention_at_) emit_attention();
   if (insn.vector && !vectors_checked_) emit_vectors_check();
   // Checks that others rely on first: when one of the others fails, the interpreter executes the instruction and code

@@ -4,6 +4,7 @@
 // Everything that may fail in hot code branches to cold code, which calls C++ (thunks.h) with an index into Tables.
 #pragma once
 
+#include <deque>
 #include <vector>
 
 #include "cpu/translate/plan.h"
@@ -11,11 +12,12 @@
 
 namespace vireo::cpu::translate {
 
-/// What calls from translated code refer to. Append only, until the whole code cache is flushed.
+/// What calls from translated code refer to. Append only, until the whole code cache is flushed; deques, which grow
+/// without a copy.
 struct Tables {
-  std::vector<Site> sites;
-  std::vector<Helper> helpers;
-  std::vector<Edge> edges;
+  std::deque<Site> sites;
+  std::deque<Helper> helpers;
+  std::deque<Edge> edges;
   u32 slots = 0, edge_slots = 0;
 };
 
