@@ -116,7 +116,7 @@ void RunLoop::flush_if_wanted() {
   cpu_.host_exec->flush();
 }
 
-void RunLoop::execute_at_rip() {
+void RunLoop::execute_at_rip(std::vector<u64>* by_mnemonic) {
   flush_if_wanted();
   cpu_.rip &= cpu_.rip_mask;
   u8 bytes[15];
@@ -137,6 +137,7 @@ void RunLoop::execute_at_rip() {
     if (status == DecodeStatus::TooLong) cpu_.raise(Vector::GP, 0);
     if (status == DecodeStatus::Ok) break;
   }
+  if (by_mnemonic != nullptr) ++(*by_mnemonic)[single_.mnemonic];
   cpu_.block_ended = false;
   cpu_.next_rip = cpu_.rip + single_.length;
   single_.handler(cpu_, single_);

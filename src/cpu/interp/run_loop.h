@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <optional>
+#include <vector>
 
 #include "cpu/interp/cpu.h"
 #include "vm/engine/engine.h"
@@ -41,7 +42,8 @@ class RunLoop : public vm::Vcpu {
   // What run() and step() call must not become part of them: GCC 12 drops branches (-ftree-dce) of a loop that is in one
   // function with _setjmp.
   [[gnu::noinline]] void run_one();  ///< exactly one instruction, with debug and shadow rules
-  void execute_at_rip();             ///< fetch, decode, execute one
+  /// Fetch, decode, execute one; counted in `by_mnemonic`, an element each ZydisMnemonic, if there is one.
+  void execute_at_rip(std::vector<u64>* by_mnemonic = nullptr);
   void flush_if_wanted();
   /// After instructions: HLT was among them, and the CPU is halted now.
   bool take_halt();

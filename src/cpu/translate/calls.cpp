@@ -18,6 +18,7 @@ void Translator::give_flags() {
 }
 
 u64 Translator::on_access(Translator* self, u64 index) {
+  self->counts_.note(Call::Access);
   Site& site = self->cache_.tables().sites[index];
   const u64 forgotten = self->translations_.forgotten();
   const auto filled = self->translations_.fill(self->cpu_, site, self->view_);
@@ -31,9 +32,11 @@ u64 Translator::on_access(Translator* self, u64 index) {
 }
 
 u64 Translator::on_leave(Translator* self, u64 index) {
+  self->counts_.note(Call::Leave);
   const Site& site = self->cache_.tables().sites[index];
   self->take_flags();
   self->cpu_.rip = self->rip_of(site) + static_cast<u64>(site.disp);
+  self->counts_.sample(self->cpu_.rip);
   if (site.disp != 0) {  // behind STI
     self->cpu_.event.interrupt_shadow = true;
     self->cpu_.interrupts_enabled();
@@ -59,6 +62,7 @@ Block* Translator::block_at(u64 rip, const Translations::Code& code) {
 }
 
 u64 Translator::on_link(Translator* self, u64 index) {
+  self->counts_.note(Call::Link);
   CodeCache& cache = self->cache_;
   const u64 target = cache.tables().edges[index].target;
   self->take_flags();
@@ -85,6 +89,7 @@ u64 Translator::on_link(Translator* self, u64 index) {
 }
 
 u64 Translator::on_jump(Translator* self, u64) {
+  self->counts_.note(Call::Jump);
   self->take_flags();
   const u64 target = self->cpu_.rip = self->context_.target;
   if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
@@ -121,9 +126,11 @@ u64 Translator::access_slowly(Site& site) {
   cpu_.rip = rip_of(site);
   const u64 forgotten = translations_.forgotten();
   if (site.write) note_code_written(site);
-  execute_at_rip();
+  ++counts_.slow_accesses;
+  execute_at_rip(&counts_.accesses);
   // No fault: the group asks for more than the instruction does.
   if (!alone && ++site.failures == 8) {
+    ++counts_.ungrouped;
     cache_.ungrouped[block.rip] = true;
     cache_.invalidate(block);
   }
@@ -147,12 +154,14 @@ void Translator::note_code_written(const Site& site) {
 u64 Translator::access_scattered(Site& site) {
   take_flags();
   cpu_.rip = rip_of(site);
+  ++counts_.scattered;
   cache_.scattered[site.block->rip + site.block->boundaries[site.first].guest] = true;
   cache_.invalidate(*site.block);
   return kLeave;
 }
 
 u64 Translator::on_helper(Translator* self, u64 index) {
+  self->counts_.note(Call::Helper);
   self->take_flags();
   self->end_code();
   const Helper& helper = self->cache_.tables().helpers[index];
@@ -164,6 +173,7 @@ u64 Translator::on_helper(Translator* self, u64 index) {
   cpu.rip = block.rip + boundary.guest;
   cpu.next_rip = cpu.rip + helper.insn.length;
   cpu.block_ended = false;
+  ++self->counts_.helpers[helper.insn.mnemonic];
   helper.insn.handler(cpu, helper.insn);
   cpu.rip = cpu.next_rip & cpu.rip_mask;
   self->context_.reload_vectors = false;  // whoever uses them behind a helper looks first
@@ -171,9 +181,10 @@ u64 Translator::on_helper(Translator* self, u64 index) {
 }
 
 u64 Translator::on_fault(Translator* self, u64) {
+  self->counts_.note(Call::Fault);
   self->take_flags();
   self->end_code();
-  self->execute_at_rip();
+  self->execute_at_rip(&self->counts_.alone);
   return kLeave;
 }
 

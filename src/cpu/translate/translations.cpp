@@ -150,9 +150,11 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   if (site.page_entries && ((low ^ (high - 1)) >> kPageShift) != 0)
     return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
   Region region;
+  ++counters_.walks;
   if (!find_page(cpu, low, site.write, region)) return Filled::No;
   if (high > region.end) {  // goes on in the next page, which may follow in RAM as well
     Region next;
+    ++counters_.walks;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
         next.offset - (next.start - region.start) != region.offset)
       return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
@@ -222,8 +224,9 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   return Filled::Scattered;
 }
 
-bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) const {
+bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) {
   if (!x86::is_canonical(rip)) return false;
+  ++counters_.walks;
   const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), rip, x86::Access::Execute);
   if (!t.ok || (t.gpa & ~kPageMask) == cpu.apic_page) return false;
   code.offset = memory_.offset_of(t.gpa, 1);

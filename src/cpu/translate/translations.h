@@ -34,7 +34,7 @@ class Translations {
     bool global = false;
     u64 first = 0, last = 0;  ///< the guest page that maps it
   };
-  bool find_code(interp::Cpu& cpu, u64 rip, Code& code) const;
+  bool find_code(interp::Cpu& cpu, u64 rip, Code& code);
 
   /// The same for the first byte that the site checks, as data.
   bool find_data(interp::Cpu& cpu, const Site& site, Code& place) const;
@@ -54,7 +54,7 @@ class Translations {
   u64 forgotten() const { return forgotten_; }
 
   struct Counters {
-    u64 slots = 0, pages = 0, flushes = 0, page_flushes = 0;
+    u64 slots = 0, pages = 0, walks = 0, flushes = 0, page_flushes = 0;
   };
   const Counters& counters() const { return counters_; }
 

@@ -148,12 +148,13 @@ void Translator::run_code() {
     cpu_.event.interrupt_shadow = false;  // nothing waits: what comes from now on comes after the shadow
     if (interpret_next_ || !translatable()) {
       interpret_next_ = false;
-      execute_at_rip();
+      execute_at_rip(&counts_.alone);
     } else {
       enter_mode();
       if (!begin_code()) continue;
       give_flags();
       context_.target = cpu_.rip;
+      ++counts_.entries;
       enter(this, context_.jumps[mode_index_][cpu_.rip % kJumpEntries]);
       end_code();
     }

@@ -5,6 +5,7 @@
 
 #include "cpu/interp/run_loop.h"
 #include "cpu/translate/code_cache.h"
+#include "cpu/translate/counts.h"
 #include "cpu/translate/translate.h"
 #include "cpu/translate/translations.h"
 
@@ -14,6 +15,8 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
  public:
   static Result<std::unique_ptr<Translator>> make(const vm::VcpuSetup& setup, const Options& options);
   ~Translator() override;
+
+  vm::Stats stats() override;
 
   /// For the signal handler: whether `at` is translated code of this vCPU that stands at a guest instruction; then that
   /// instruction is the interpreter's, and the return value is where to go on.
@@ -81,6 +84,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   Mode mode_;
   unsigned mode_index_ = 0;
   unsigned view_ = 0;
+  Counts counts_;
   bool interpret_next_ = false;  ///< what is at RIP is in no block
 
   std::atomic<bool> in_code_{false};  ///< translated code runs, or goes on without looking at requests

@@ -2,11 +2,13 @@
 // graphs; nothing in the machine depends on it. Names are snake_case. Those that mean the same in every engine:
 //
 //   interrupts, nmis, exceptions   events delivered to the guest
-//   tlb_misses                     table by level ("page_walk": the guest's tables were walked)
+//   tlb_misses                     table by level ("page_walk": the guest's tables were walked; the translator's "slot"
+//                                  and "page_entry": what its checks look at was filled)
 //   translations, cache_flushes    blocks of guest code decoded or translated; times all were thrown away
 //   exits                          table by cause: mmio, apic, port, halt, kick, ...
-//   fallbacks                      table by instruction: what the engine left to another one
-//   hottest_blocks                 table by guest address, the hottest first
+//   fallbacks                      table by instruction: what the engine left to another one; of the translator's,
+//                                  "helpers" are always left, "slow_accesses" for what they met in memory
+//   hottest_blocks                 table by guest address, the hottest first; samples, not counts (translate/counts.h)
 #pragma once
 
 #include <fmt/core.h>
