@@ -23,6 +23,16 @@ class StandingClock final : public vm::Clock {
   std::unique_ptr<vm::Timer> make_timer(std::function<void()>) override { return std::make_unique<NoTimer>(); }
 };
 
+class NoIo final : public vm::MachineIo {
+ public:
+  u64 mmio_read(u64, u8) override { return 0; }
+  void mmio_write(u64, u8, u64) override {}
+  u32 port_read(u16, u8) override { return 0; }
+  void port_write(u16, u8, u32) override {}
+  bool pic_pending() override { return false; }
+  u8 pic_acknowledge() override { return 0; }
+};
+
 class NoApic final : public vm::LocalApic {
  public:
   void set_wake(std::function<void()>) override {}

@@ -15,10 +15,10 @@ namespace vireo::test {
 class LongMode final : public vm::MachineIo {
  public:
   static constexpr u64 kRam = 2 * kMiB;
-  static constexpr u64 kTables = 0x1000;        ///< page tables, up to 0x5000
+  static constexpr u64 kTables = 0x1000;  ///< page tables, up to 0x5000
   static constexpr u64 kCode = 0x8000;
-  static constexpr u64 kStack = 0x7000;         ///< the stack's end
-  static constexpr u64 kDevice = 0x200000;      ///< mapped, no RAM: 2 MiB
+  static constexpr u64 kStack = 0x7000;     ///< the stack's end
+  static constexpr u64 kDevice = 0x200000;  ///< mapped, no RAM: 2 MiB
 
   using Make = std::function<std::unique_ptr<vm::Vcpu>(const vm::VcpuSetup&)>;
   explicit LongMode(const Make& make) {
@@ -58,7 +58,8 @@ class LongMode final : public vm::MachineIo {
     s.sys.cr4 = cr4::PAE | cr4::OSFXSR | cr4::OSXSAVE | cr4::OSXMMEXCPT;
     s.sys.efer = efer::LME | efer::LMA | efer::SCE | efer::NXE;
     s.sys.xcr0 = xcr0::X87 | xcr0::SSE | xcr0::AVX;
-    for (Seg seg : {ES, SS, DS, FS, GS}) s.sys.segment[seg] = {.selector = 0x10, .attributes = 0xC093, .limit = ~0u, .base = 0};
+    for (Seg seg : {ES, SS, DS, FS, GS})
+      s.sys.segment[seg] = {.selector = 0x10, .attributes = 0xC093, .limit = ~0u, .base = 0};
     s.sys.segment[CS] = {.selector = 8, .attributes = 0xA09B, .limit = ~0u, .base = 0};
     return s;
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/interp/decode.h"
+#include "cpu/translate/verify.h"
 
 namespace vireo::cpu::translate {
 
@@ -157,6 +158,10 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
     (void)interp::decode(cpu, interp::CodeMode::Bits64, {guest.bytes, guest.length}, insn);
     return insn;
   });
+  if constexpr (kVerify) {
+    if (const auto violation = find_violation(block, block.code, layout_, thunks_, tables_))
+      report_violation(block, block.code, *violation);
+  }
   used_ = align_up(used_ + block.code_size, 16);
   Block*& head = buckets_[bucket(rip)];
   block.next = head;

@@ -17,7 +17,7 @@ struct Counts {
   u64 slow_accesses = 0;                                ///< of calls[Access]: those that filling a slot did not settle
   u64 scattered = 0, ungrouped = 0;                     ///< blocks translated again for what their checks did
   u64 entries = 0;                                      ///< into translated code, from the run loop
-  std::vector<u64> helpers, accesses, alone;  ///< by ZydisMnemonic: helpers; slow accesses; outside any block
+  std::vector<u64> helpers, accesses, alone;            ///< by ZydisMnemonic: helpers; slow accesses; outside any block
 
   void note(Call call) { ++calls[static_cast<unsigned>(call)]; }
 

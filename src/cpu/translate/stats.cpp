@@ -14,9 +14,8 @@ using Count = vm::Stats::Count;
 constexpr std::size_t kHottest = 100;
 
 void hottest_first(std::vector<Count>& rows) {
-  std::sort(rows.begin(), rows.end(), [](const Count& a, const Count& b) {
-    return a.count != b.count ? a.count > b.count : a.what < b.what;
-  });
+  std::sort(rows.begin(), rows.end(),
+            [](const Count& a, const Count& b) { return a.count != b.count ? a.count > b.count : a.what < b.what; });
 }
 
 std::vector<Count> by_mnemonic(const std::vector<u64>& counts) {
@@ -38,7 +37,9 @@ vm::Stats::Table& table(vm::Stats& stats, const char* name) {
 }  // namespace
 
 Counts::Counts()
-    : helpers(ZYDIS_MNEMONIC_MAX_VALUE + 1), accesses(ZYDIS_MNEMONIC_MAX_VALUE + 1), alone(ZYDIS_MNEMONIC_MAX_VALUE + 1) {}
+    : helpers(ZYDIS_MNEMONIC_MAX_VALUE + 1),
+      accesses(ZYDIS_MNEMONIC_MAX_VALUE + 1),
+      alone(ZYDIS_MNEMONIC_MAX_VALUE + 1) {}
 
 void Counts::sample(u64 rip) {
   if (samples_.size() < kMostSamples || samples_.contains(rip)) ++samples_[rip];

@@ -11,16 +11,6 @@
 
 namespace vireo::cpu::interp {
 
-class NoIo final : public vm::MachineIo {
- public:
-  u64 mmio_read(u64, u8) override { return 0; }
-  void mmio_write(u64, u8, u64) override {}
-  u32 port_read(u16, u8) override { return 0; }
-  void port_write(u16, u8, u32) override {}
-  bool pic_pending() override { return false; }
-  u8 pic_acknowledge() override { return 0; }
-};
-
 /// 32-bit protected mode with flat segments, no paging, all vector state enabled; 1 MiB of RAM.
 class LoneCpu {
  public:
@@ -36,7 +26,7 @@ class LoneCpu {
 
  private:
   vm::GuestMemory memory_;
-  NoIo io_;
+  test::NoIo io_;
   test::StandingClock clock_;
   test::NoApic apic_;
   test::NoParavirt paravirt_;

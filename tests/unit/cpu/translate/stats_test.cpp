@@ -15,7 +15,8 @@ class TranslatorStats : public testing::Test {
  protected:
   void SetUp() override {
     SKIP_WITHOUT_TRANSLATOR();
-    guest_ = std::make_unique<test::LongMode>([](const vm::VcpuSetup& setup) { return make_translator(setup, {}).value(); });
+    guest_ =
+        std::make_unique<test::LongMode>([](const vm::VcpuSetup& setup) { return make_translator(setup, {}).value(); });
   }
   void run(std::vector<u8> code) {
     guest_->load(code);
@@ -52,11 +53,11 @@ class TranslatorStats : public testing::Test {
 
 TEST_F(TranslatorStats, CountWhatWasTranslatedAndWhyItWasLeft) {
   run({
-      0xB9, 0x05, 0x00, 0x00, 0x00,        // mov ecx, 5
-      0x48, 0xA3, 0, 0, 0x20, 0, 0, 0, 0, 0,  // mov [0x200000], rax: a device
-      0x0F, 0x31,                          // rdtsc
-      0x0F, 0xA2,                          // cpuid
-      0xE6, 0xF4,                          // out 0xf4, al
+      0xB9, 0x05, 0x00, 0x00, 0x00,                 // mov ecx, 5
+      0x48, 0xA3, 0,    0,    0x20, 0, 0, 0, 0, 0,  // mov [0x200000], rax: a device
+      0x0F, 0x31,                                   // rdtsc
+      0x0F, 0xA2,                                   // cpuid
+      0xE6, 0xF4,                                   // out 0xf4, al
   });
   EXPECT_GE(counter("translations"), 1u);
   EXPECT_GE(counter("translated_instructions"), 6u);
@@ -68,13 +69,13 @@ TEST_F(TranslatorStats, CountWhatWasTranslatedAndWhyItWasLeft) {
 
 TEST_F(TranslatorStats, CountAccessesByWhatBecameOfThem) {
   run({
-      0xB9, 0x05, 0x00, 0x00, 0x00,        // mov ecx, 5
-      0xBB, 0x00, 0x00, 0x20, 0x00,        // mov ebx, 0x200000
-      0x48, 0x89, 0x03,                    // 1: mov [rbx], rax: a device
-      0x48, 0x89, 0x04, 0x24,              // mov [rsp], rax: RAM
-      0xFF, 0xC9,                          // dec ecx
-      0x75, 0xF5,                          // jnz 1b
-      0xE6, 0xF4,                          // out 0xf4, al
+      0xB9, 0x05, 0x00, 0x00, 0x00,  // mov ecx, 5
+      0xBB, 0x00, 0x00, 0x20, 0x00,  // mov ebx, 0x200000
+      0x48, 0x89, 0x03,              // 1: mov [rbx], rax: a device
+      0x48, 0x89, 0x04, 0x24,        // mov [rsp], rax: RAM
+      0xFF, 0xC9,                    // dec ecx
+      0x75, 0xF5,                    // jnz 1b
+      0xE6, 0xF4,                    // out 0xf4, al
   });
   EXPECT_EQ(row("exits", "access_slow"), 5u);
   EXPECT_EQ(row("slow_accesses", "mov"), 5u);
