@@ -202,7 +202,9 @@ class Verifier : Machine {
     for (unsigned i = 0; i < static_cast<unsigned>(Call::kCount); ++i) {
       if (to != thunks_.call[i]) continue;
       const auto which = static_cast<Call>(i);
-      if (which == Call::Helper) entries_[offset_ + insn.in.length] = true;  // by C++, when it has done its part
+      const u32 behind = offset_ + insn.in.length;
+      if (which == Call::Helper && boundaries_.contains(behind))
+        entries_[behind] = true;  // by C++, which goes on there
       return call_out(which);
     }
     return fail("a call out of the block");
