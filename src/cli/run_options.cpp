@@ -150,6 +150,11 @@ constexpr RunOption kOptions[] = {
      }},
     {"stats", "FILE", 1, "write statistics to FILE (JSON) at the end, and whenever SIGUSR2 arrives",
      [](vmm::Config& config, Values values) { return set_path(config.stats, values[0]); }},
+    {"perf-map", nullptr, 0, "name translated code for perf, in /tmp/perf-PID.map",
+     [](vmm::Config& config, Values) -> Result<> {
+       config.perf_map = true;
+       return {};
+     }},
     {"sandbox", "on|report|off", 1,
      "what a forbidden system call of this process does: kills it, names itself first, or is not forbidden (on)",
      [](vmm::Config& config, Values values) -> Result<> {

@@ -42,6 +42,7 @@ struct Config {
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;
   std::string stats;    ///< path of a file for statistics, empty: none
+  bool perf_map = false;  ///< names for translated code, in /tmp/perf-PID.map
   std::string restore;  ///< path of a state file, empty: boot the kernel
   Sandbox sandbox = kDefaultSandbox;
   bool quiet = false;  ///< nothing on standard error but warnings and errors

@@ -18,7 +18,8 @@ Result<EngineChoice> choose_engine(Engine wanted, const cpu::kvm::Support& suppo
       return EngineChoice{Engine::Translate, "asked for"};
     case Engine::Kvm:
       if (!support.usable) return fail(support.kind, "{}", support.reason);
-      return EngineChoice{Engine::Kvm, support.hardware_backed ? "asked for" : fmt::format("asked for; {}", support.reason)};
+      return EngineChoice{Engine::Kvm,
+                          support.hardware_backed ? "asked for" : fmt::format("asked for; {}", support.reason)};
     case Engine::Auto:
       break;
   }
@@ -38,18 +39,17 @@ void plug_in_interpreter(machine::PcHost& host) {
   };
 }
 
-void plug_in_translator(machine::PcHost& host, u64 code_cache) {
-  host.make_vcpu = [code_cache](const vm::VcpuSetup& setup) {
-    return cpu::translate::make_translator(setup, {.code_cache = code_cache});
-  };
+void plug_in_translator(machine::PcHost& host, const cpu::translate::Options& options) {
+  host.make_vcpu = [options](const vm::VcpuSetup& setup) { return cpu::translate::make_translator(setup, options); };
 }
 
-void plug_in(Engine engine, machine::PcHost& host, vm::x86::CpuidTable& features, u64 code_cache) {
+void plug_in(Engine engine, machine::PcHost& host, vm::x86::CpuidTable& features,
+             const cpu::translate::Options& options) {
   switch (engine) {
     case Engine::Kvm:
       return plug_in_kvm(host, features);
     case Engine::Translate:
-      return plug_in_translator(host, code_cache);
+      return plug_in_translator(host, options);
     default:
       return plug_in_interpreter(host);
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpu/kvm/kvm.h"
+#include "cpu/translate/translate.h"
 #include "machine/pc/pc.h"
 #include "vmm/config.h"
 
@@ -24,10 +25,10 @@ const char* engine_name(const EngineChoice& choice);
 /// Fills in make_vcpu, and with KVM make_fabric, which owns the VM in the kernel. `features` outlives the host; KVM
 /// takes away from it what it does not offer, when the machine is built.
 void plug_in_interpreter(machine::PcHost& host);
-/// `code_cache` in bytes, for each vCPU.
-void plug_in_translator(machine::PcHost& host, u64 code_cache);
-/// Whichever was chosen.
-void plug_in(Engine engine, machine::PcHost& host, vm::x86::CpuidTable& features, u64 code_cache);
+void plug_in_translator(machine::PcHost& host, const cpu::translate::Options& options);
+/// Whichever was chosen; `options` are each vCPU's.
+void plug_in(Engine engine, machine::PcHost& host, vm::x86::CpuidTable& features,
+             const cpu::translate::Options& options);
 /// Each vCPU's part of what was asked for, or of what suits `memory` bytes of RAM.
 u64 code_cache_share(std::optional<u64> wanted, u64 memory, u64 cpus);
 void plug_in_kvm(machine::PcHost& host, vm::x86::CpuidTable& features);

@@ -6,6 +6,7 @@
 #include "chardev/file/file.h"
 #include "chardev/stdio/stdio.h"
 #include "cpu/x86/cpuid_model.h"
+#include "host/perf_map.h"
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
@@ -171,7 +172,12 @@ Result<int> run(const Config& config) {
   };
   // Without what depends on the engine alone: a machine may move between them.
   auto features = cpu::x86::make_cpuid({.software = false, .model = &model});
-  plug_in(engine.engine, pc_host, features, code_cache_share(config.code_cache, spec.memory, spec.cpus));
+  std::unique_ptr<host::PerfMap> perf_map;
+  if (config.perf_map && engine.engine == Engine::Translate) {
+    TRY_ASSIGN(perf_map, host::PerfMap::create());
+  }
+  plug_in(engine.engine, pc_host, features,
+          {.code_cache = code_cache_share(config.code_cache, spec.memory, spec.cpus), .perf_map = perf_map.get()});
   TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
 
   PcOwner owner({.pc = *pc,

@@ -28,6 +28,11 @@ CodeCache::~CodeCache() {
   for (const auto& [page, blocks] : pages_) memory_.remove_code_user(page);
 }
 
+void CodeCache::name_blocks_in(host::PerfMap* perf_map) {
+  perf_map_ = perf_map;
+  if (perf_map_ != nullptr) perf_map_->add(code_.executable(), first_, "translator_thunks");
+}
+
 unsigned CodeCache::mode_index(Mode mode) {
   for (unsigned i = 0; i < modes_.size(); ++i) {
     if (modes_[i] == mode) return i;
@@ -162,6 +167,8 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
     if (const auto violation = find_violation(block, block.code, layout_, thunks_, tables_))
       report_violation(block, block.code, *violation);
   }
+  if (perf_map_ != nullptr)
+    perf_map_->add(block.code, block.code_size, fmt::format("guest_{:016x}_{}", rip, mode.user() ? 'u' : 'k'));
   used_ = align_up(used_ + block.code_size, 16);
   Block*& head = buckets_[bucket(rip)];
   block.next = head;

@@ -10,6 +10,7 @@
 
 #include "cpu/translate/generate.h"
 #include "host/codemem.h"
+#include "host/perf_map.h"
 
 namespace vireo::cpu::translate {
 
@@ -75,6 +76,9 @@ class CodeCache {
 
   const Counters& counters() const { return counters_; }
 
+  /// Blocks from now on get names there ("guest_ffffffff81000000_k", "_u" for user mode).
+  void name_blocks_in(host::PerfMap* perf_map);
+
  private:
   static constexpr unsigned kBuckets = 1 << 15;
   static unsigned bucket(u64 rip) { return static_cast<unsigned>((rip ^ rip >> 15) % kBuckets); }
@@ -98,6 +102,7 @@ class CodeCache {
   std::vector<Mode> modes_;
   Plan plan_;
   Counters counters_;
+  host::PerfMap* perf_map_ = nullptr;
 };
 
 }  // namespace vireo::cpu::translate

@@ -36,12 +36,14 @@
 
 #include <memory>
 
+#include "host/perf_map.h"
 #include "vm/engine/engine.h"
 
 namespace vireo::cpu::translate {
 
 struct Options {
   u64 code_cache = 32 * kMiB;  ///< host code of one vCPU, bytes, a multiple of the page size; 1 MiB or more
+  host::PerfMap* perf_map = nullptr;  ///< where blocks get names; outlives the vCPU
 };
 
 /// Whether this host can run it; an error says what is missing.

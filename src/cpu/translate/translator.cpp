@@ -47,7 +47,9 @@ Result<std::unique_ptr<Translator>> Translator::make(const vm::VcpuSetup& setup,
   TRY_ASSIGN(auto stacks, host::Map::anonymous(kModes * kStackBytes));
   for (unsigned mode = 0; mode < kModes; ++mode) TRY(stacks.forbid(mode * kStackBytes, kPageSize));
   install_fault_handler();
-  return std::unique_ptr<Translator>(new Translator(setup, std::move(code), std::move(log), std::move(stacks)));
+  std::unique_ptr<Translator> translator(new Translator(setup, std::move(code), std::move(log), std::move(stacks)));
+  translator->cache_.name_blocks_in(options.perf_map);
+  return translator;
 }
 
 namespace {

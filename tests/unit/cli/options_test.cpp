@@ -58,6 +58,7 @@ save-on = ["SIGUSR2", "vm.state"]
 after-save = "stop"
 restore = "old.state"
 stats = "vm.json"
+perf-map = true
 sandbox = "report"
 quiet = true
 )",
@@ -79,6 +80,7 @@ quiet = true
   EXPECT_EQ(config.after_save, vmm::AfterSave::Stop);
   EXPECT_EQ(config.restore, "old.state");
   EXPECT_EQ(config.stats, "vm.json");
+  EXPECT_TRUE(config.perf_map);
   EXPECT_EQ(config.sandbox, vmm::Sandbox::Report);
   EXPECT_TRUE(config.quiet);
 }

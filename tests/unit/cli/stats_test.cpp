@@ -41,7 +41,7 @@ struct StatsOption : testing::TestWithParam<const char*> {
     return 0;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Engines, StatsOption, testing::Values("interpret", "kvm"),
+INSTANTIATE_TEST_SUITE_P(Engines, StatsOption, testing::Values("interpret", "translate", "kvm"),
                          [](const auto& engine) { return engine.param; });
 
 TEST_P(StatsOption, AreWrittenOnRequestWhileTheMachineGoesOnAndAtItsEnd) {
