@@ -41,9 +41,9 @@ struct Config {
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;
-  std::string stats;    ///< path of a file for statistics, empty: none
+  std::string stats;      ///< path of a file for statistics, empty: none
   bool perf_map = false;  ///< names for translated code, in /tmp/perf-PID.map
-  std::string restore;  ///< path of a state file, empty: boot the kernel
+  std::string restore;    ///< path of a state file, empty: boot the kernel
   Sandbox sandbox = kDefaultSandbox;
   bool quiet = false;  ///< nothing on standard error but warnings and errors
 };

@@ -42,7 +42,7 @@
 namespace vireo::cpu::translate {
 
 struct Options {
-  u64 code_cache = 32 * kMiB;  ///< host code of one vCPU, bytes, a multiple of the page size; 1 MiB or more
+  u64 code_cache = 32 * kMiB;         ///< host code of one vCPU, bytes, a multiple of the page size; 1 MiB or more
   host::PerfMap* perf_map = nullptr;  ///< where blocks get names; outlives the vCPU
 };
 
