@@ -1,12 +1,9 @@
 #include "host/codemem.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
-
-#include "host/fd.h"
 
 namespace vireo::host {
 
@@ -23,17 +20,18 @@ CodeMemory::~CodeMemory() {
 }
 
 Result<CodeMemory> CodeMemory::create(u64 size) {
-  const Fd file(::memfd_create("vireo-code", MFD_CLOEXEC));
-  if (!file) return fail_errno(errno, "cannot create code memory");
-  if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, "cannot size code memory");
+  // Shared memory without a name, and not a memfd: perf looks for names of generated code (host/perf_map.h) only there.
   CodeMemory memory;
   memory.size_ = size;
-  void* writable = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  void* writable = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (writable == MAP_FAILED) return fail_errno(errno, "cannot map code memory");
   memory.writable_ = static_cast<u8*>(writable);
-  void* executable = ::mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_SHARED, file.get(), 0);
-  if (executable == MAP_FAILED) return fail_errno(errno, "cannot map code memory executable");
+  // From a length of 0: another mapping of the same memory.
+  void* executable = ::mremap(writable, 0, size, MREMAP_MAYMOVE);
+  if (executable == MAP_FAILED) return fail_errno(errno, "cannot map code memory twice");
   memory.executable_ = static_cast<u8*>(executable);
+  if (::mprotect(executable, size, PROT_READ | PROT_EXEC) != 0)
+    return fail_errno(errno, "cannot make code memory executable");
   return memory;
 }
 
