@@ -212,8 +212,26 @@ bool describe_memory(const ZydisDecodedOperand& operand, const GuestInsn& insn, 
   return mem.agen || (operand.size % 8 == 0 && mem.size >= 1 && mem.size <= 64);
 }
 
+/// From memory to a general register: without a vector register, but by MXCSR.
+bool converts_by_mxcsr(const ZydisDecodedInstruction& in) {
+  switch (in.mnemonic) {
+    case ZYDIS_MNEMONIC_CVTSS2SI:
+    case ZYDIS_MNEMONIC_CVTSD2SI:
+    case ZYDIS_MNEMONIC_CVTTSS2SI:
+    case ZYDIS_MNEMONIC_CVTTSD2SI:
+    case ZYDIS_MNEMONIC_VCVTSS2SI:
+    case ZYDIS_MNEMONIC_VCVTSD2SI:
+    case ZYDIS_MNEMONIC_VCVTTSS2SI:
+    case ZYDIS_MNEMONIC_VCVTTSD2SI:
+      return true;
+    default:
+      return in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+  }
+}
+
 /// Fills regs and mem. False: an operand that copying cannot deal with.
 bool describe_operands(GuestInsn& insn) {
+  if (converts_by_mxcsr(insn.in)) insn.vector = true;
   for (unsigned i = 0; i < insn.in.operand_count; ++i) {
     const auto& operand = insn.operands[i];
     const bool written = operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
@@ -394,10 +412,11 @@ Kind control_kind(GuestInsn& insn) {
   const auto& first = insn.operands[0];
   const bool near = in.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR || in.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT;
   const bool direct = first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && first.imm.is_relative;
-  const bool wide = in.operand_width == 64;
+  // With a prefix for 16-bit operands AMD's processors lose the rest of RIP, unless REX.W overrides it.
+  const bool wide = !(in.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) || in.raw.rex.W;
   switch (in.mnemonic) {
     case ZYDIS_MNEMONIC_JMP:
-      if (!near) return Kind::HelperEnd;
+      if (!near || !wide) return Kind::HelperEnd;
       return direct ? Kind::Jump : Kind::JumpTo;
     case ZYDIS_MNEMONIC_CALL:
       if (!near || !wide) return Kind::HelperEnd;
@@ -405,7 +424,7 @@ Kind control_kind(GuestInsn& insn) {
     case ZYDIS_MNEMONIC_RET:
       return near && wide ? Kind::Return : Kind::HelperEnd;
     default:
-      return ends(in.mnemonic) ? Kind::HelperEnd : Kind::Branch;
+      return ends(in.mnemonic) || !wide ? Kind::HelperEnd : Kind::Branch;
   }
 }
 
@@ -425,7 +444,6 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
       insn.target = insn.next_rip() + insn.operands[0].imm.value.u;
     } else if (kind == Kind::JumpTo || kind == Kind::CallTo) {
       const auto& operand = insn.operands[0];
-      if (in.operand_width != 64) return Kind::HelperEnd;
       if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
         if (!describe_memory(operand, insn, insn.mem)) return Kind::HelperEnd;
       } else {
