@@ -1,5 +1,6 @@
 #include "builder.h"
 
+#include <bit>
 #include <cstring>
 
 #include "base/bits.h"
@@ -8,7 +9,8 @@ namespace vireo::diff {
 
 using namespace vm::x86;
 
-Builder::Builder(Random& random, const Forms& forms, Mode mode) : random_(random), forms_(forms) {
+Builder::Builder(Random& random, const Forms& forms, Mode mode, bool calm)
+    : random_(random), forms_(forms), calm_(calm) {
   snippet_.mode = mode;
   // Anywhere in the first page, across the border, or running into the end.
   switch (random_.below(16)) {
@@ -30,7 +32,7 @@ Builder::Builder(Random& random, const Forms& forms, Mode mode) : random_(random
 /// Mostly inside the data pages; sometimes across their inner border, into the read-only page or out of all.
 u64 Builder::data_offset(unsigned size, bool aligned) {
   u64 offset = random_.below(kDataSize - 512) + 256;
-  switch (random_.below(16)) {
+  switch (calm_ ? random_.below(16) & 12 : random_.below(16)) {
     case 0:
       offset = kPageSize - random_.below(size + 1u);
       break;
@@ -43,7 +45,7 @@ u64 Builder::data_offset(unsigned size, bool aligned) {
     default:
       break;
   }
-  if (aligned ? random_.percent(90) : random_.percent(40)) offset &= size > 32 ? ~u64{63} : ~u64{31};
+  if (aligned ? calm_ || random_.percent(90) : random_.percent(40)) offset &= size > 32 ? ~u64{63} : ~u64{31};
   return kData - data_base(snippet_.mode) + offset;
 }
 
@@ -51,6 +53,31 @@ u64 Builder::pin(unsigned reg, u64 wanted) {
   if (!code64()) wanted = static_cast<u32>(wanted);
   if (!pinned_[reg]) pinned_[reg] = wanted;
   return *pinned_[reg];
+}
+
+unsigned Builder::choose_base() {
+  auto reg = static_cast<unsigned>(random_.below(registers()));
+  if (!calm_) return reg;
+  const bool again = addresses_ != 0 && random_.percent(std::popcount(addresses_) < 3 ? 60 : 97);
+  for (unsigned tries = 0; tries < 40; ++tries, reg = static_cast<unsigned>(random_.below(registers()))) {
+    const u16 mask = static_cast<u16>(bit(reg));
+    if (again ? addresses_ & mask : !(written_ & mask) && !pinned_[reg]) break;
+  }
+  addresses_ |= static_cast<u16>(bit(reg));
+  return reg;
+}
+
+bool Builder::spoils(const ZydisDecodedInstruction& in, const ZydisDecodedOperand* operands, u16& written) {
+  for (unsigned i = 0; i < in.operand_count; ++i) {
+    const auto& operand = operands[i];
+    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER || !(operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) continue;
+    const auto whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, operand.reg.value);
+    if (ZydisRegisterGetClass(whole) == ZYDIS_REGCLASS_GPR64)
+      written |= static_cast<u16>(bit(static_cast<unsigned>(ZydisRegisterGetId(whole))));
+  }
+  if (in.mnemonic == ZYDIS_MNEMONIC_POPA || in.mnemonic == ZYDIS_MNEMONIC_POPAD) written = 0xFF;
+  if (written & counters_) return true;
+  return calm_ && (written & addresses_ & ~bit(RSP)) && random_.percent(95);
 }
 
 void Builder::append(const Bytes& bytes) {
@@ -137,12 +164,15 @@ bool Builder::add(const Form& form) {
   Bytes bytes;
   std::optional<Target> target;
   const auto pinned = pinned_;
+  const auto addresses = addresses_;
   prepare_registers(form);
   const bool built = encode(form, bytes, target);
   ZydisDecodedInstruction in;
-  if (built &&
-      ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&forms_.decoder(), nullptr, bytes.data(), bytes.size(), &in)) &&
-      in.mnemonic == form.mnemonic && in.length == bytes.size()) {
+  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+  u16 written = 0;
+  if (built && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&forms_.decoder(), bytes.data(), bytes.size(), &in, operands)) &&
+      in.mnemonic == form.mnemonic && in.length == bytes.size() && !spoils(in, operands, written)) {
+    written_ |= written;
     if (target) {
       target->instruction = static_cast<unsigned>(snippet_.starts.size());
       targets_.push_back(*target);
@@ -161,6 +191,7 @@ bool Builder::add(const Form& form) {
     return true;
   }
   pinned_ = pinned;
+  addresses_ = addresses;
   return false;
 }
 
@@ -189,9 +220,9 @@ Snippet Builder::finish() {
   FpuState& fpu = state.fpu;
   fpu.mxcsr = 0x1F80;
   if (random_.percent(50)) fpu.mxcsr |= static_cast<u32>(random_.next() & 0xE07F);
-  if (random_.percent(15)) fpu.mxcsr &= ~(static_cast<u32>(random_.next()) & 0x1F80);
+  if (random_.percent(15) && !calm_) fpu.mxcsr &= ~(static_cast<u32>(random_.next()) & 0x1F80);
   fpu.fcw = random_.percent(50) ? 0x37F : static_cast<u16>(0x7F | (random_.next() & 0xF00));
-  if (random_.percent(15)) fpu.fcw &= static_cast<u16>(~(random_.next() & 0x3F));
+  if (random_.percent(15) && !calm_) fpu.fcw &= static_cast<u16>(~(random_.next() & 0x3F));
   fpu.fsw = static_cast<u16>(random_.next() & 0x7F7F);
   if (random_.percent(90)) fpu.fsw &= static_cast<u16>(~(~fpu.fcw & 0x3F));
   if (fpu.fsw & ~fpu.fcw & 0x3F) fpu.fsw |= 0x8080;

@@ -11,7 +11,8 @@ namespace vireo::diff {
 
 class Builder {
  public:
-  Builder(Random& random, const Forms& forms, Mode mode);
+  /// Calm: instructions mostly work on what is there, rather than fault.
+  Builder(Random& random, const Forms& forms, Mode mode, bool calm);
 
   /// Appends an instruction of `form`. False: it could not be built (nothing was appended).
   bool add(const Form& form);
@@ -19,6 +20,12 @@ class Builder {
   void add_state_exchange();
   /// Indirect jumps, calls and returns whose targets are known.
   void add_indirect_branch();
+  /// A call of a function right behind it, which returns in some way. 64-bit code.
+  void add_call();
+  /// A jump back that is taken a few times.
+  void add_loop();
+  /// A register that addresses are made from moves by a constant, or to another register.
+  void add_address_step();
   /// Fixes branch targets, and gives every register its start value.
   Snippet finish();
 
@@ -43,6 +50,10 @@ class Builder {
   u64 data_offset(unsigned size, bool aligned);
   /// The start value of a general register: what it was promised, or `wanted` from now on.
   u64 pin(unsigned reg, u64 wanted);
+  /// A register to make an address from.
+  unsigned choose_base();
+  /// Registers that the instruction writes and later ones rely on.
+  bool spoils(const ZydisDecodedInstruction& in, const ZydisDecodedOperand* operands, u16& written);
   /// What the bytes of one instruction need to know of each other.
   struct Encoding {
     unsigned address_size = 8;
@@ -68,9 +79,12 @@ class Builder {
 
   Random& random_;
   const Forms& forms_;
+  const bool calm_;
   Snippet snippet_;
   std::array<std::optional<u64>, 16> pinned_;
-  std::array<bool, 32> index_vector_{};  ///< vector register holds small indices: of 4 or 8 bytes
+  std::array<u64, 16> moved_{};                     ///< what straight-line code has added to the start value
+  u16 written_ = 0, counters_ = 0, addresses_ = 0;  ///< sets of general registers
+  std::array<bool, 32> index_vector_{};             ///< vector register holds small indices: of 4 or 8 bytes
   std::array<bool, 32> wide_index_{};
   std::vector<Target> targets_;
   u64 last_offset_ = 0;  ///< of the last memory operand

@@ -150,7 +150,7 @@ void Builder::encode_memory(const Form& form, Encoding& encoding) {
     return;
   }
 
-  unsigned base = static_cast<unsigned>(random_.below(registers()));
+  unsigned base = choose_base();
   const bool with_index = form.vsib || shape >= 6;
   unsigned index = 4;
   unsigned scale = 0;
@@ -163,17 +163,19 @@ void Builder::encode_memory(const Form& form, Encoding& encoding) {
       wide_index_[index] = form.wide_index;
     }
   } else if (with_index) {
+    unsigned tries = 0;
     do {
       index = static_cast<unsigned>(random_.below(registers()));
-    } while (index == RSP);
+    } while (index == RSP || (calm_ && (written_ & bit(index)) && ++tries < 20));
     scale = static_cast<unsigned>(random_.below(4));
     if (index == base) base = RSP;
-    offset = pin(index, static_cast<u64>(random_.between(-64, 64))) << scale;
+    offset = (pin(index, static_cast<u64>(random_.between(-64, 64))) + moved_[index]) << scale;
   }
   const bool narrow = encoding.address_size == 4;
-  const u64 noise = narrow && code64() ? random_.next() << 32 : 0;
+  const u64 noise = narrow && code64() && !calm_ ? random_.next() << 32 : 0;
   const i64 step = random_.percent(50) ? form.disp8_scale : 1;
-  const u64 value = pin(base, (address + static_cast<u64>(step * random_.between(-128, 128)) - offset) | noise);
+  const u64 value =
+      pin(base, (address + static_cast<u64>(step * random_.between(-128, 128)) - offset) | noise) + moved_[base];
   u64 rest = address - value - offset;
   if (narrow) rest = sign_extend(rest & 0xFFFFFFFF, 4);
   if (!fits32(static_cast<i64>(rest))) rest &= 0x7FF;

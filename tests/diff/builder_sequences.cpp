@@ -25,6 +25,7 @@ u8 Builder::random_components() {
 
 void Builder::add_state_exchange() {
   if (snippet_.code.size() > kLongestCode - 60 || closed_) return;
+  if (counters_ & (bit(RAX) | bit(RDX) | bit(RBX))) return;
   closed_ = true;  // what is host-specific in the image must not travel further
   const u64 offset =
       256 + align_down(random_.below(kDataSize - 3072), 64) + (random_.percent(95) ? 0 : random_.below(64));
@@ -89,6 +90,7 @@ void Builder::add_state_exchange() {
 void Builder::add_indirect_branch() {
   if (snippet_.code.size() > kLongestCode - 40 || closed_) return;
   const unsigned reg = random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI});
+  if (counters_ & bit(reg)) return;
   const unsigned size = snippet_.mode == Mode::Bits16 ? 2 : 4;
   targets_.push_back({.instruction = static_cast<unsigned>(snippet_.starts.size()),
                       .at = static_cast<unsigned>(snippet_.code.size()) + 1,
@@ -112,6 +114,90 @@ void Builder::add_indirect_branch() {
       break;
   }
   append(bytes);  // as one instruction: nobody may jump into it
+  written_ |= static_cast<u16>(bit(reg) | bit(RSP));
+}
+
+void Builder::add_call() {
+  if (snippet_.code.size() > kLongestCode - 40 || closed_ || !code64()) return;
+  const auto reg = static_cast<u8>(random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI}));
+  Bytes bytes;
+  switch (random_.below(counters_ & bit(reg) ? 3 : 4)) {
+    case 0:  // CALL f; JMP behind; f: RET
+      bytes = {0xE8, 2, 0, 0, 0, 0xEB, 1, 0xC3};
+      break;
+    case 1:  // to somewhere else than the call: CALL f; NOP; JMP behind; f: INC QWORD [RSP]; RET
+      bytes = {0xE8, 3, 0, 0, 0, 0x90, 0xEB, 5, 0x48, 0xFF, 0x04, 0x24, 0xC3};
+      break;
+    case 2:  // CALL f; JMP behind; f: CALL g; g: RET, twice
+      bytes = {0xE8, 2, 0, 0, 0, 0xEB, 6, 0xE8, 0, 0, 0, 0, 0xC3};
+      break;
+    default:  // without RET: CALL f; JMP behind; f: POP reg; JMP reg
+      bytes = {0xE8, 2, 0, 0, 0, 0xEB, 3, static_cast<u8>(0x58 | reg), 0xFF, static_cast<u8>(0xE0 | reg)};
+      written_ |= static_cast<u16>(bit(reg));
+      break;
+  }
+  append(bytes);
+}
+
+/// DEC counter; JG back. Nothing else writes the counter, and it goes down for good: whatever encloses the loop ends
+/// too.
+void Builder::add_loop() {
+  if (closed_ || snippet_.starts.empty()) return;
+  const auto counter = static_cast<unsigned>(random_.below(registers()));
+  if (pinned_[counter] || ((written_ | addresses_) & bit(counter))) return;
+  const unsigned to = snippet_.starts[random_.below(snippet_.starts.size())];
+  Bytes bytes;
+  if (code64()) bytes.push_back(static_cast<u8>(0x48 | counter >> 3));
+  bytes.push_back(0xFF);
+  bytes.push_back(static_cast<u8>(0xC8 | (counter & 7)));
+  const i64 distance = static_cast<i64>(to) - static_cast<i64>(snippet_.code.size() + bytes.size() + 2);
+  if (distance < -128) return;
+  bytes.push_back(0x7F);
+  bytes.push_back(static_cast<u8>(distance));
+  pin(counter, random_.below(6));
+  counters_ |= static_cast<u16>(bit(counter));
+  append(bytes);
+}
+
+void Builder::add_address_step() {
+  if (closed_ || addresses_ == 0 || !code64()) return;
+  unsigned reg;
+  do {
+    reg = static_cast<unsigned>(random_.below(16));
+  } while (!(addresses_ & bit(reg)));
+  const auto rm = static_cast<u8>(reg & 7), b = static_cast<u8>(reg >> 3);
+  const i64 amount = random_.percent(70) ? random_.between(-3, 3) * 32 : random_.between(-100, 100);
+  const auto imm = static_cast<u8>(amount);
+  Bytes bytes;
+  switch (random_.below(5)) {
+    case 0:  // ADD reg, imm
+      bytes = {static_cast<u8>(0x48 | b), 0x83, static_cast<u8>(0xC0 | rm), imm};
+      moved_[reg] += static_cast<u64>(amount);
+      break;
+    case 1:  // SUB
+      bytes = {static_cast<u8>(0x48 | b), 0x83, static_cast<u8>(0xE8 | rm), imm};
+      moved_[reg] -= static_cast<u64>(amount);
+      break;
+    case 2:  // INC
+      bytes = {static_cast<u8>(0x48 | b), 0xFF, static_cast<u8>(0xC0 | rm)};
+      ++moved_[reg];
+      break;
+    case 3:  // LEA reg, [reg + imm]
+      bytes = {static_cast<u8>(0x48 | b | b << 2), 0x8D, static_cast<u8>(0x40 | rm << 3 | rm)};
+      if (rm == 4) bytes.push_back(0x24);
+      bytes.push_back(imm);
+      moved_[reg] += static_cast<u64>(amount);
+      break;
+    default: {  // MOV other, reg
+      const auto other = static_cast<unsigned>(random_.below(16));
+      if (pinned_[other] || ((written_ | counters_ | addresses_) & bit(other)) || !pinned_[reg]) return;
+      bytes = {static_cast<u8>(0x48 | b << 2 | other >> 3), 0x89, static_cast<u8>(0xC0 | rm << 3 | (other & 7))};
+      moved_[other] = *pinned_[reg] + moved_[reg] - pin(other, random_.integer());
+      addresses_ |= static_cast<u16>(bit(other));
+      break;
+    }
+  }
+  append(bytes);
 }
 
 }  // namespace vireo::diff

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "base/bytes.h"
+#include "forms.h"
 
 namespace vireo::diff {
 
@@ -19,10 +20,12 @@ namespace {
 constexpr const char* kGpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 constexpr u64 kFlags = rflags::kStatus | rflags::DF;
-constexpr u8 kStackFault = 12, kPageFault = 14;
+constexpr u8 kStackFault = 12, kGeneralProtection = 13, kPageFault = 14;
 constexpr u64 kTaskSize = 0x7FFF'FFFF'F000;  // Linux's, with 4-level paging
 constexpr u16 kErrorSummary = 0x80;
 constexpr u64 kPointer = bit(48) - 1;  // what is not canonical is cut
+
+bool is_canonical(u64 address) { return sign_extend(address & kPointer, 6) == address; }
 
 std::string hex(const u8* bytes, unsigned size) {
   std::string out;
@@ -93,6 +96,9 @@ void compare_fpu(const FpuState& host, const FpuState& guest, bool x87, Report& 
 std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& guest, const u8* host_data,
                     const u8* guest_data) {
   if (host.beyond_guest) return {};
+  if (snippet.late_canonical_check && host.vector == kGeneralProtection && guest.vector == kGeneralProtection &&
+      !is_canonical(guest.state.regs.rip))
+    return {};
   Report report;
   const auto at_memory = [](u8 vector) { return vector >= kStackFault && vector <= kPageFault; };
   if (!(snippet.any_fault_address && at_memory(host.vector) && at_memory(guest.vector))) {
@@ -114,7 +120,9 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
     report.value(kGpr[i], host.state.regs.gpr[i] & mask, guest.state.regs.gpr[i] & mask);
   }
   report.value("rip", host.state.regs.rip, guest.state.regs.rip);
-  const u64 flags = kFlags & ~snippet.any_flags;
+  const bool ran_through = host.vector == 3 && guest.vector == 3;
+  const u64 open = snippet.any_flags_on_fault && !ran_through ? u64{rflags::kStatus} : snippet.any_flags;
+  const u64 flags = kFlags & ~open;
   report.value("rflags", host.state.regs.rflags & flags, guest.state.regs.rflags & flags);
   compare_fpu(host.state.fpu, guest.state.fpu, !(snippet.any_mmx_on_fault && at_memory(host.vector)), report);
   compare_data(snippet, host_data, guest_data, report);
@@ -131,22 +139,27 @@ std::string compare(const Snippet& snippet, const Outcome& host, const Outcome& 
 }
 
 std::string describe(const Snippet& snippet) {
-  constexpr ZydisMachineMode modes[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                                        ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
+  const ZydisDecoder decoder = make_decoder(snippet.mode);
+  ZydisFormatter formatter;
+  ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
   constexpr unsigned widths[] = {64, 32, 16};
   std::string out = fmt::format("{}-bit code\n", widths[static_cast<u8>(snippet.mode)]);
   for (u64 at = 0; at < snippet.code.size();) {
-    ZydisDisassembledInstruction in;
+    ZydisDecodedInstruction in;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    char text[128];
     const u64 address = snippet.state.regs.rip + at;
-    if (!ZYAN_SUCCESS(ZydisDisassembleIntel(modes[static_cast<u8>(snippet.mode)], address, snippet.code.data() + at,
-                                            snippet.code.size() - at, &in))) {
+    if (!ZYAN_SUCCESS(
+            ZydisDecoderDecodeFull(&decoder, snippet.code.data() + at, snippet.code.size() - at, &in, operands)) ||
+        !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &in, operands, in.operand_count_visible, text,
+                                                      sizeof(text), address, nullptr))) {
       out += fmt::format("  {:x}: ?\n", address);
       break;
     }
     std::string bytes;
-    for (unsigned i = 0; i < in.info.length; ++i) bytes += fmt::format("{:02x} ", snippet.code[at + i]);
-    out += fmt::format("  {:x}: {:<36}{}\n", address, bytes, in.text);
-    at += in.info.length;
+    for (unsigned i = 0; i < in.length; ++i) bytes += fmt::format("{:02x} ", snippet.code[at + i]);
+    out += fmt::format("  {:x}: {:<36}{}\n", address, bytes, text);
+    at += in.length;
   }
   const auto& state = snippet.state;
   for (unsigned i = 0; i < 16; ++i)

@@ -296,20 +296,24 @@ std::vector<u8> sample(const Form& form, Mode mode, SampleMask mask, bool disp) 
   return out;
 }
 
-Forms::Forms(Mode mode, const vm::x86::CpuidTable& cpuid) : mode_(mode) {
+ZydisDecoder make_decoder(Mode mode) {
+  constexpr ZydisMachineMode machine[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+                                          ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
+  constexpr ZydisStackWidth stack[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, machine[static_cast<u8>(mode)], stack[static_cast<u8>(mode)]);
+  for (auto off : {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE}) {
+    ZydisDecoderEnableMode(&decoder, off, ZYAN_FALSE);
+  }
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+  return decoder;
+}
+
+Forms::Forms(Mode mode, const vm::x86::CpuidTable& cpuid) : mode_(mode), decoder_(make_decoder(mode)) {
   const bool code64 = mode == Mode::Bits64;
   const auto sets = cpu::interp::announced_isa_sets(cpuid);
   announced_.resize(sets.size());
   for (std::size_t i = 0; i < sets.size(); ++i) announced_[i] = sets.test(i);
-  constexpr ZydisMachineMode machine[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                                          ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
-  constexpr ZydisStackWidth stack[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
-  ZydisDecoderInit(&decoder_, machine[static_cast<u8>(mode)], stack[static_cast<u8>(mode)]);
-  for (auto off : {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE}) {
-    ZydisDecoderEnableMode(&decoder_, off, ZYAN_FALSE);
-  }
-  ZydisDecoderEnableMode(&decoder_, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
-
   const auto all_modrm = [&](Form form) {
     for (unsigned reg = 0; reg < 8; ++reg) {
       form.modrm = form.memory = true;

@@ -68,6 +68,9 @@ struct SampleMask {
   bool zeroing = false;
 };
 
+/// As the guest's CPU decodes: as AMD's do, with the extensions it has.
+ZydisDecoder make_decoder(Mode mode);
+
 /// Forms of one mode by class and mnemonic.
 class Forms {
  public:

@@ -21,20 +21,30 @@ void fill_data(Random& random, Data& data) {
 Generator::Generator(const vm::x86::CpuidTable& cpuid)
     : forms_{{Mode::Bits64, cpuid}, {Mode::Bits32, cpuid}, {Mode::Bits16, cpuid}} {}
 
-Snippet Generator::make(Random& random, std::optional<Class> only, unsigned longest) {
-  const Mode mode = random.percent(70) ? Mode::Bits64 : random.percent(50) ? Mode::Bits32 : Mode::Bits16;
+Snippet Generator::make(Random& random, std::optional<Class> only, unsigned longest, bool only64) {
+  const Mode mode = random.percent(70) || only64 ? Mode::Bits64 : random.percent(50) ? Mode::Bits32 : Mode::Bits16;
   const Forms& all = forms(mode);
-  Builder builder(random, all, mode);
-  const u64 length = 1 + (random.percent(50) ? 0 : random.below(longest));
+  const u64 length = 1 + (random.percent(longest > 10 ? 20 : 50) ? 0 : random.below(longest));
+  // Hardly any long snippet would come to its end if each of its instructions had its usual chance to fault.
+  const bool calm = length > 4 && random.percent(70);
+  Builder builder(random, all, mode, calm);
   for (u64 i = 0; i < length; ++i) {
     const Class of = only ? *only : static_cast<Class>(random.below(static_cast<u64>(Class::kCount)));
+    if (calm && of == Class::Privileged) continue;
+    if (calm && random.percent(10)) {
+      builder.add_address_step();
+      continue;
+    }
     if (of == Class::State && random.percent(70)) {
       builder.add_state_exchange();
       continue;
     }
-    if (of == Class::Branch && random.percent(20)) {
-      builder.add_indirect_branch();
-      continue;
+    if (of == Class::Branch) {
+      const u64 kind = random.below(10);
+      if (kind < 2) builder.add_indirect_branch();
+      if (kind == 2 || kind == 3) builder.add_call();
+      if (kind == 4 || kind == 5) builder.add_loop();
+      if (kind < 6) continue;
     }
     const auto& mnemonics = all.of(of);
     if (mnemonics.empty()) continue;

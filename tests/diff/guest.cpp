@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "cpu/interp/interp.h"
+#include "cpu/translate/translate.h"
 #include "cpu/x86/cpuid_model.h"
 #include "support/lone_vcpu.h"
 
@@ -133,25 +134,39 @@ CpuState start_state() {
   return state;
 }
 
+std::unique_ptr<vm::Vcpu> make_vcpu(EngineKind engine, const vm::VcpuSetup& setup) {
+  if (engine == EngineKind::Interpret) return cpu::interp::make_interpreter(setup);
+  auto vcpu = cpu::translate::make_translator(setup, {.code_cache = 4 * kMiB});
+  if (!vcpu) {
+    std::fprintf(stderr, "%s\n", vcpu.error().message.c_str());
+    std::exit(2);
+  }
+  return std::move(*vcpu);
+}
+
+/// Translated code has the GS base; on the host snippets expect none.
+void reset_gs() { asm volatile("wrgsbase %0" : : "r"(u64{0})); }
+
 }  // namespace
 
 CpuidTable guest_cpuid() { return cpu::x86::make_cpuid({}); }
 
 struct Guest::Parts {
-  Parts() : memory(make_memory()) {
+  explicit Parts(EngineKind kind) : engine(kind), memory(make_memory()) {
     put_pages(memory);
     put_tables(memory);
     std::memset(memory.base() + kCodePhysical, kInt3, kCodeSize);
-    vcpu = cpu::interp::make_interpreter({.id = 0,
-                                          .memory = memory,
-                                          .io = io,
-                                          .clock = clock,
-                                          .apic = &apic,
-                                          .paravirt = &paravirt,
-                                          .cpuid = guest_cpuid()});
+    vcpu = make_vcpu(kind, {.id = 0,
+                            .memory = memory,
+                            .io = io,
+                            .clock = clock,
+                            .apic = &apic,
+                            .paravirt = &paravirt,
+                            .cpuid = guest_cpuid()});
     io.vcpu = vcpu.get();
     state = start_state();
   }
+  const EngineKind engine;
   vm::GuestMemory memory;
   Io io;
   test::StandingClock clock;
@@ -161,7 +176,7 @@ struct Guest::Parts {
   std::unique_ptr<vm::Vcpu> vcpu;
 };
 
-Guest::Guest() : parts_(std::make_unique<Parts>()) {}
+Guest::Guest(EngineKind engine) : parts_(std::make_unique<Parts>(engine)) {}
 Guest::~Guest() = default;
 u8* Guest::data() { return parts_->memory.base() + kDataPhysical; }
 
@@ -177,6 +192,7 @@ Outcome Guest::run(const Snippet& snippet) {
   p.io.vector = 0xFF;
   Outcome out;
   const bool ran = p.vcpu->set_state(p.state) && p.vcpu->run().reason == vm::ExitReason::Kicked;
+  if (p.engine == EngineKind::Translate) reset_gs();
   std::memset(p.memory.base() + physical, kInt3, size);
   if (!ran) return out;
 

@@ -8,12 +8,14 @@
 
 namespace vireo::diff {
 
-/// The CPUID of the guest: what the interpreter implements and the host has.
+/// The CPUID of the guest: what software engines implement and the host has.
 vm::x86::CpuidTable guest_cpuid();
+
+enum class EngineKind : u8 { Interpret, Translate };
 
 class Guest {
  public:
-  Guest();
+  explicit Guest(EngineKind engine);
   ~Guest();
   /// The data pages, to fill before and read after a run.
   u8* data();

@@ -66,6 +66,10 @@ struct Snippet {
   bool any_register_on_fault = false;  ///< POPA has loaded some when a later one faults, or not
   std::optional<u32> save_area;  ///< offset of an XSAVE area; what it may hold depends on XCR0, which is the host's
   u64 any_flags = 0;             ///< that the last instruction leaves undefined and 64-bit hosts cannot show
+  /// The engine keeps no status flags that the faulting instruction, or what follows, would have overwritten.
+  bool any_flags_on_fault = false;
+  /// The engine goes where an indirect jump leads before it finds the address not canonical.
+  bool late_canonical_check = false;
 };
 
 /// What is subtracted from a linear address for an offset in the segment.
