@@ -16,7 +16,7 @@ namespace vireo::cpu::translate {
 struct Slot {
   u64 base, limit, delta;
 };
-constexpr u64 kNoBase = u64{1} << 63;  ///< not canonical, nothing is there
+constexpr u64 kNoBase = u64{1} << 63;  ///< not canonical: nothing is there, and a host access faults (fault.cpp)
 
 /// The second chance of sites whose addresses are all over the place: a direct-mapped table of pages.
 struct PageEntry {

@@ -1,4 +1,5 @@
-// Faults that translated code meets on the host: a misaligned vector, a division by zero, an unmasked SIMD exception.
+// Faults that translated code meets on the host: a misaligned vector, a division by zero, an unmasked SIMD exception, an
+// address that is not canonical (kNoBase passes the check of an empty slot; off RBP that is a stack fault, SIGBUS).
 // The interpreter executes the instruction and raises what the guest gets. Anything else is ours, and goes to whoever
 // was there before.
 #include <signal.h>
@@ -45,7 +46,7 @@ void on_fault(int number, siginfo_t* info, void* context) {
         registers[REG_RSP] = static_cast<greg_t>(stack);
         return;
       }
-    } else if (number != SIGBUS || info->si_code == BUS_ADRALN) {
+    } else if (number != SIGBUS || info->si_code == BUS_ADRALN || info->si_code == SI_KERNEL) {
       if (const u8* go_on = translator->take_fault(reinterpret_cast<const u8*>(registers[REG_RIP]))) {
         registers[REG_RIP] = reinterpret_cast<greg_t>(go_on);
         return;

@@ -218,8 +218,9 @@ void Generator::emit_pop(const GuestInsn& insn) {
 void Generator::emit_leave(const GuestInsn&) {
   Mem saved = stack_slot(0);
   saved.base = home(RBP);
-  e_.lea(kStack, {.base = home(RBP), .disp = 8});
+  e_.mov(T2, home(RBP));
   e_.load(home(RBP), saved);
+  e_.lea(kStack, {.base = T2, .disp = 8});
 }
 
 void Generator::emit_branch(const GuestInsn& insn) {
