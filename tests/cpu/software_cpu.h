@@ -19,9 +19,9 @@ class SoftwareCpu {
   void wake() { vcpu_->kick(); }
 
  private:
+  std::unique_ptr<vm::Vcpu> vcpu_;  ///< goes last: the local APIC's timer wakes it
   irq::Lapic lapic_;
   irq::Paravirt paravirt_;
-  std::unique_ptr<vm::Vcpu> vcpu_;
 };
 
 }  // namespace vireo::test
