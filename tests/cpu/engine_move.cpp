@@ -1,5 +1,5 @@
-// Every millisecond or so all vCPUs are stopped and their states taken from the interpreter to KVM, or back: what
-// saving on one engine and restoring on the other does, as often as a case lasts.
+// Every millisecond or so all vCPUs are stopped and their states taken from the interpreter to another engine, or back:
+// what saving on one engine and restoring on the other does, as often as a case lasts.
 #include <condition_variable>
 #include <random>
 
@@ -15,8 +15,9 @@ namespace {
 /// Stops and moves the vCPUs.
 class Mover {
  public:
-  Mover(TinyMachine& machine, std::unique_ptr<Engine> first, std::unique_ptr<Engine> second)
-      : machine_(machine), sides_{{std::move(first), std::move(second)}} {
+  /// `silent`: one of them writes guest memory without a note.
+  Mover(TinyMachine& machine, std::unique_ptr<Engine> first, std::unique_ptr<Engine> second, bool silent)
+      : machine_(machine), sides_{{std::move(first), std::move(second)}}, silent_(silent) {
     thread_ = std::thread([this] { serve(); });
   }
   ~Mover() {
@@ -70,8 +71,7 @@ class Mover {
   }
   Result<> move() {
     const unsigned other = 1 - side_;
-    // KVM's guests write memory without a note.
-    machine_.memory().note_write(0, machine_.memory().size());
+    if (silent_) machine_.memory().note_write(0, machine_.memory().size());
     for (unsigned cpu = 0; cpu < cpus(); ++cpu) TRY(sides_[other]->vcpus()[cpu]->set_state(current(cpu).state()));
     side_ = other;
     sides_[side_]->connect(machine_);
@@ -80,6 +80,7 @@ class Mover {
 
   TinyMachine& machine_;
   const std::array<std::unique_ptr<Engine>, 2> sides_;
+  const bool silent_;
   std::mutex mutex_;  ///< of what follows; side_ is read without it by running vCPUs, while nothing moves
   std::condition_variable changed_;
   unsigned side_ = 0, running_ = 0;
@@ -117,8 +118,9 @@ class MovingVcpu final : public vm::Vcpu {
 
 class MoveEngine final : public Engine {
  public:
-  MoveEngine(TinyMachine& machine, std::unique_ptr<Engine> first, std::unique_ptr<Engine> second, unsigned cpus)
-      : mover_(machine, std::move(first), std::move(second)) {
+  MoveEngine(TinyMachine& machine, std::unique_ptr<Engine> first, std::unique_ptr<Engine> second, unsigned cpus,
+             bool silent)
+      : mover_(machine, std::move(first), std::move(second), silent) {
     for (unsigned id = 0; id < cpus; ++id) vcpus_.push_back(std::make_unique<MovingVcpu>(mover_, id));
   }
   void connect(TinyMachine&) override {}
@@ -140,7 +142,14 @@ Result<std::unique_ptr<Engine>> make_move_engine(TinyMachine& machine, unsigned 
   TRY_ASSIGN(auto kvm, cpu::kvm::KvmVm::create(machine.memory()));
   // The interpreter tells the guest no more than KVM can.
   TRY_ASSIGN(auto first, make_interpret_engine(machine, cpus, &kvm->supported()));
-  return std::make_unique<MoveEngine>(machine, std::move(first), std::move(second), cpus);
+  return std::make_unique<MoveEngine>(machine, std::move(first), std::move(second), cpus, true);
+}
+
+Result<std::unique_ptr<Engine>> make_move_translate_engine(TinyMachine& machine, unsigned cpus,
+                                                           const cpu::translate::Options& options) {
+  TRY_ASSIGN(auto second, make_translate_engine(machine, cpus, options));
+  TRY_ASSIGN(auto first, make_interpret_engine(machine, cpus));
+  return std::make_unique<MoveEngine>(machine, std::move(first), std::move(second), cpus, false);
 }
 
 }  // namespace vireo::test

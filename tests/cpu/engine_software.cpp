@@ -1,5 +1,4 @@
 #include "cpu/interp/interp.h"
-#include "cpu/translate/translate.h"
 #include "software_cpu.h"
 
 namespace vireo::test {
@@ -41,10 +40,11 @@ Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsi
   return engine;
 }
 
-Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus, u64 code_cache) {
+Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus,
+                                                      const cpu::translate::Options& options) {
   if (auto can = cpu::translate::supported(); !can) return fail(ErrorKind::NotFound, "{}", can.error().message);
-  auto engine = std::make_unique<SoftwareEngine>(machine, cpus, nullptr, [code_cache](const vm::VcpuSetup& setup) {
-    return cpu::translate::make_translator(setup, {.code_cache = code_cache}).value();
+  auto engine = std::make_unique<SoftwareEngine>(machine, cpus, nullptr, [&options](const vm::VcpuSetup& setup) {
+    return cpu::translate::make_translator(setup, options).value();
   });
   TRY(engine->start());
   return engine;

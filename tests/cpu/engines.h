@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cpu/translate/translate.h"
 #include "support/tiny_machine.h"
 
 namespace vireo::test {
@@ -24,12 +25,15 @@ class Engine {
 /// With `limit` the guest is told no features that are not in it.
 Result<std::unique_ptr<Engine>> make_interpret_engine(TinyMachine& machine, unsigned cpus,
                                                       const vm::x86::CpuidTable* limit = nullptr);
-/// The same vCPUs by the translator, with as much code memory as `code_cache` says (bytes).
-Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus, u64 code_cache = 8 * kMiB);
+/// The same vCPUs by the translator.
+Result<std::unique_ptr<Engine>> make_translate_engine(TinyMachine& machine, unsigned cpus,
+                                                      const cpu::translate::Options& options);
 /// Instructions that KVM cannot emulate are executed by an interpreter.
 Result<std::unique_ptr<Engine>> make_kvm_engine(TinyMachine& machine, unsigned cpus);
 
-/// Both in turn.
+/// The interpreter and KVM in turn, or the interpreter and the translator.
 Result<std::unique_ptr<Engine>> make_move_engine(TinyMachine& machine, unsigned cpus);
+Result<std::unique_ptr<Engine>> make_move_translate_engine(TinyMachine& machine, unsigned cpus,
+                                                           const cpu::translate::Options& options);
 
 }  // namespace vireo::test

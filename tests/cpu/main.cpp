@@ -44,6 +44,30 @@ void print_cpu(vm::Vcpu& vcpu) {
   for (unsigned i = 0; i < 16; ++i) fmt::print("r{}={:#x}{}", i, regs.gpr[i], i % 8 == 7 ? "\n" : " ");
 }
 
+/// Error Usage: there is no engine of that name.
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, TinyMachine& machine, unsigned cpus) {
+  if (name == "interpret") return make_interpret_engine(machine, cpus);
+  if (name == "kvm") return make_kvm_engine(machine, cpus);
+  if (name == "move") return make_move_engine(machine, cpus);
+  cpu::translate::Options options{.code_cache = 8 * kMiB};
+  if (name == "translate") return make_translate_engine(machine, cpus, options);
+  if (name == "move-translate") return make_move_translate_engine(machine, cpus, options);
+  auto& stress = options.stress;
+  if (name == "translate-tiny") {
+    options.code_cache = kMiB;
+    stress.flush_every = 7;
+  } else if (name == "translate-fallback") {
+    stress.fallback_every = 3;
+  } else if (name == "translate-edges") {
+    stress.attention_everywhere = true;
+  } else if (name == "translate-forget") {
+    stress.attention_everywhere = stress.forget_everywhere = true;
+  } else {
+    return fail(ErrorKind::Usage, "there is no engine '{}'", name);
+  }
+  return make_translate_engine(machine, cpus, options);
+}
+
 int run(std::string_view engine_name, const std::string& source, const std::string& program) {
   auto test = read_case(source, program);
   if (!test) {
@@ -61,10 +85,7 @@ int run(std::string_view engine_name, const std::string& source, const std::stri
     fmt::print("failed: the program is too large\n");
     return kFailed;
   }
-  auto engine = engine_name == "kvm"    ? make_kvm_engine(machine, test->cpus)
-                : engine_name == "move" ? make_move_engine(machine, test->cpus)
-                : engine_name == "translate" ? make_translate_engine(machine, test->cpus)
-                                        : make_interpret_engine(machine, test->cpus);
+  auto engine = make_engine(engine_name, machine, test->cpus);
   if (!engine) {
     const bool missing = engine.error().kind == ErrorKind::NotFound || engine.error().kind == ErrorKind::Denied;
     fmt::print("{}: {}\n", missing ? "skipped" : "failed", engine.error().message);

@@ -61,12 +61,23 @@ Block* Translator::block_at(u64 rip, const Translations::Code& code) {
   return block;
 }
 
+bool Translator::leaves_at_edge() {
+  if (!stress_.attention_everywhere) return false;
+  if (entering_) {
+    entering_ = false;
+    return false;
+  }
+  cpu_.attention.store(true, std::memory_order_relaxed);
+  return true;
+}
+
 u64 Translator::on_link(Translator* self, u64 index) {
   self->counts_.note(Call::Link);
   CodeCache& cache = self->cache_;
   const u64 target = cache.tables().edges[index].target;
   self->take_flags();
   self->cpu_.rip = target;
+  if (self->leaves_at_edge()) return kLeave;
   if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
   Translations::Code code;
   if (!self->translations_.find_code(self->cpu_, target, code)) {
@@ -92,6 +103,7 @@ u64 Translator::on_jump(Translator* self, u64) {
   self->counts_.note(Call::Jump);
   self->take_flags();
   const u64 target = self->cpu_.rip = self->context_.target;
+  if (self->leaves_at_edge()) return kLeave;
   if (self->cpu_.attention.load(std::memory_order_relaxed)) return kLeave;
   Translations::Code code;
   if (!self->translations_.find_code(self->cpu_, target, code)) {
@@ -100,7 +112,7 @@ u64 Translator::on_jump(Translator* self, u64) {
   }
   Block* block = self->block_at(target, code);
   if (block == nullptr) return kLeave;
-  if (!block->crossing()) {
+  if (!block->crossing() && !self->stress_.attention_everywhere) {
     self->translations_.note_jump(self->mode_index_, target, code);
     self->cache_.set_jump(*block);
   }
@@ -109,9 +121,9 @@ u64 Translator::on_jump(Translator* self, u64) {
 
 /// Behind an instruction that C++ has executed: at `boundary` of the same block, if everything is as it was.
 u64 Translator::go_on(const Block& block, unsigned boundary, u64 forgotten) {
+  if (translations_.forgotten() != forgotten) return kLeave;  // and the block may be gone, with the whole cache
   if (cpu_.block_ended || cpu_.halt_requested || cpu_.careful || boundary >= block.boundaries.size() || block.dead ||
-      cpu_.rip != block.rip + block.boundaries[boundary].guest || translations_.forgotten() != forgotten ||
-      cpu_.attention.load(std::memory_order_relaxed) || cpu_.host_exec->wants_flush || !begin_code())
+      cpu_.rip != block.rip + block.boundaries[boundary].guest || cpu_.attention.load(std::memory_order_relaxed) || cpu_.host_exec->wants_flush || !begin_code())
     return kLeave;
   give_flags();
   return reinterpret_cast<u64>(host_of(block, boundary));
@@ -128,8 +140,8 @@ u64 Translator::access_slowly(Site& site) {
   if (site.write) note_code_written(site);
   ++counts_.slow_accesses;
   execute_at_rip(&counts_.accesses);
-  // No fault: the group asks for more than the instruction does.
-  if (!alone && ++site.failures == 8) {
+  // No fault: the group asks for more than the instruction does. (After a flush of the cache there is no site.)
+  if (!alone && translations_.forgotten() == forgotten && ++site.failures == 8) {
     ++counts_.ungrouped;
     cache_.ungrouped[block.rip] = true;
     cache_.invalidate(block);

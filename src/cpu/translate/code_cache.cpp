@@ -17,8 +17,14 @@ constexpr u64 kChunk = u64{1} << vm::GuestMemory::kChunkShift;
 }  // namespace
 
 CodeCache::CodeCache(vm::GuestMemory& memory, vm::CodeListener& self, Context& context, const Layout& layout,
-                     host::CodeMemory code)
-    : memory_(memory), self_(self), context_(context), layout_(layout), code_(std::move(code)), buckets_(kBuckets) {
+                     host::CodeMemory code, const Stress& stress)
+    : memory_(memory),
+      self_(self),
+      context_(context),
+      layout_(layout),
+      stress_(stress),
+      code_(std::move(code)),
+      buckets_(kBuckets) {
   Emitter emit(code_.writable(), code_.writable() + kThunkBytes, code_.executable());
   thunks_ = make_thunks(emit, layout_);
   first_ = used_ = kThunkBytes;
@@ -62,6 +68,7 @@ void CodeCache::flush() {
   blocks_.clear();
   tables_ = {};
   used_ = first_;
+  since_flush_ = 0;
   wants_flush = false;
   if (scattered.size() > 100'000) scattered.clear();
   if (ungrouped.size() > 100'000) ungrouped.clear();
@@ -88,6 +95,7 @@ bool CodeCache::decode(interp::Cpu& cpu, Block& block, Mode mode) {
     settle_kind(insn, mode.bits & Mode::OddFlags);
     used += insn.length;
     ++plan_.count;
+    if (stress_.fallback_every != 0 && plan_.count % stress_.fallback_every == 0) make_helper(insn);
     if (insn.kind == Kind::HelperEnd || insn.kind == Kind::Jump || insn.kind == Kind::Call ||
         insn.kind == Kind::JumpTo || insn.kind == Kind::CallTo || insn.kind == Kind::Return)
       break;
@@ -134,7 +142,8 @@ void CodeCache::leave_page(u64 page) {
 }
 
 Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second) {
-  if (nearly_full()) flush();
+  if (nearly_full() || (stress_.flush_every != 0 && since_flush_ >= stress_.flush_every)) flush();
+  ++since_flush_;
   const u64 page = offset >> kPageShift;
   use_page(page);
   if (second != nullptr) use_page(*second >> kPageShift);

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "cpu/translate/generate.h"
+#include "cpu/translate/translate.h"
 #include "host/codemem.h"
 #include "host/perf_map.h"
 
@@ -21,7 +22,7 @@ class CodeCache {
   };
 
   CodeCache(vm::GuestMemory& memory, vm::CodeListener& self, Context& context, const Layout& layout,
-            host::CodeMemory code);
+            host::CodeMemory code, const Stress& stress);
   ~CodeCache();
 
   const Thunks& thunks() const { return thunks_; }
@@ -92,6 +93,8 @@ class CodeCache {
   vm::CodeListener& self_;
   Context& context_;
   const Layout& layout_;
+  const Stress stress_;
+  u32 since_flush_ = 0;  ///< translations
   host::CodeMemory code_;
   Thunks thunks_;
   u64 first_ = 0, used_ = 0;

@@ -184,10 +184,28 @@ void Generator::emit_cold(const Cold& cold) {
   }
 }
 
+void make_helper(GuestInsn& insn) {
+  switch (insn.kind) {
+    case Kind::HelperEnd:
+    case Kind::Sti:
+    case Kind::Jump:
+    case Kind::Call:
+    case Kind::JumpTo:
+    case Kind::CallTo:
+    case Kind::Return:
+      insn.kind = Kind::HelperEnd;
+      break;
+    default:
+      insn.kind = Kind::Helper;
+      break;
+  }
+  insn.vector = false;
+  insn.written_gprs = 0xFFFF;
+  insn.flags_read = static_cast<u16>(rflags::kStatus);
+  insn.flags_killed = 0;
+}
+
 void settle_kind(GuestInsn& insn, bool odd_flags) {
-  const Kind rest = insn.kind == Kind::JumpTo || insn.kind == Kind::CallTo || insn.kind == Kind::Sti
-                        ? Kind::HelperEnd
-                        : Kind::Helper;
   bool possible = true;
   const auto fits = [](i64 value) { return value == static_cast<i32>(value); };
   if (insn.mem.present) {
@@ -220,12 +238,7 @@ void settle_kind(GuestInsn& insn, bool odd_flags) {
     const unsigned available = insn.mem.present ? (insn.reads_rcx ? 0u : 1u) : insn.reads_rcx ? 1u : 2u;
     if (scratches > available) possible = false;
   }
-  if (possible) return;
-  insn.kind = rest;
-  insn.vector = false;
-  insn.written_gprs = 0xFFFF;
-  insn.flags_read = static_cast<u16>(rflags::kStatus);
-  insn.flags_killed = 0;
+  if (!possible) make_helper(insn);
 }
 
 }  // namespace vireo::cpu::translate

@@ -23,6 +23,7 @@ struct Tables {
 
 /// Instructions that cannot be generated become helpers; call before planning.
 void settle_kind(GuestInsn& insn, bool odd_flags);
+void make_helper(GuestInsn& insn);
 
 class Generator {
  public:

@@ -41,9 +41,18 @@
 
 namespace vireo::cpu::translate {
 
+/// What tests do to it, so that rare ways are taken all the time.
+struct Stress {
+  u32 flush_every = 0;             ///< translations after which the code cache is flushed; 0: when it is full
+  u32 fallback_every = 0;          ///< every n-th instruction of a block is the interpreter's; 0: none
+  bool attention_everywhere = false;  ///< translated code is left at every edge of a block, and events are looked for
+  bool forget_everywhere = false;     ///< whenever it is entered, all address translation is forgotten
+};
+
 struct Options {
   u64 code_cache = 32 * kMiB;         ///< host code of one vCPU, bytes, a multiple of the page size; 1 MiB or more
   host::PerfMap* perf_map = nullptr;  ///< where blocks get names; outlives the vCPU
+  Stress stress = {};
 };
 
 /// Whether this host can run it; an error says what is missing.

@@ -47,7 +47,8 @@ Result<std::unique_ptr<Translator>> Translator::make(const vm::VcpuSetup& setup,
   TRY_ASSIGN(auto stacks, host::Map::anonymous(kModes * kStackBytes));
   for (unsigned mode = 0; mode < kModes; ++mode) TRY(stacks.forbid(mode * kStackBytes, kPageSize));
   install_fault_handler();
-  std::unique_ptr<Translator> translator(new Translator(setup, std::move(code), std::move(log), std::move(stacks)));
+  std::unique_ptr<Translator> translator(
+      new Translator(setup, options, std::move(code), std::move(log), std::move(stacks)));
   translator->cache_.name_blocks_in(options.perf_map);
   return translator;
 }
@@ -75,12 +76,14 @@ Layout make_layout(const void* gs, interp::Cpu& cpu, Context& context) {
 
 }  // namespace
 
-Translator::Translator(const vm::VcpuSetup& setup, host::CodeMemory code, host::Map log, host::Map stacks)
+Translator::Translator(const vm::VcpuSetup& setup, const Options& options, host::CodeMemory code, host::Map log,
+                       host::Map stacks)
     : RunLoop(setup),
       layout_(make_layout(this, cpu_, context_)),
       translations_(setup.memory, context_, std::move(log)),
-      cache_(setup.memory, *this, context_, layout_, std::move(code)),
-      stacks_(std::move(stacks)) {
+      cache_(setup.memory, *this, context_, layout_, std::move(code), options.stress),
+      stacks_(std::move(stacks)),
+      stress_(options.stress) {
   context_.self = reinterpret_cast<u64>(this);
   const auto function = [this](Call call, u64 (*f)(Translator*, u64)) {
     context_.function[static_cast<unsigned>(call)] = reinterpret_cast<u64>(f);
@@ -153,7 +156,9 @@ void Translator::run_code() {
       execute_at_rip(&counts_.alone);
     } else {
       enter_mode();
+      if (stress_.forget_everywhere) flush_all();
       if (!begin_code()) continue;
+      entering_ = true;
       give_flags();
       context_.target = cpu_.rip;
       ++counts_.entries;

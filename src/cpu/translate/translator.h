@@ -26,7 +26,8 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   u64 overflowed_stack(u64 address) const;
 
  private:
-  Translator(const vm::VcpuSetup& setup, host::CodeMemory code, host::Map log, host::Map stacks);
+  Translator(const vm::VcpuSetup& setup, const Options& options, host::CodeMemory code, host::Map log,
+             host::Map stacks);
 
   void run_code() override;
   void drop_decoded() override { cache_.wants_flush = true, flush_cache(); }
@@ -86,6 +87,10 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   unsigned view_ = 0;
   Counts counts_;
   bool interpret_next_ = false;  ///< what is at RIP is in no block
+  const Stress stress_;
+  bool entering_ = false;  ///< translated code: nothing has run since it was entered
+  /// With attention everywhere: whether the jump that is being made leaves translated code.
+  bool leaves_at_edge();
 
   std::atomic<bool> in_code_{false};  ///< translated code runs, or goes on without looking at requests
   std::atomic<bool> requests_{false};
