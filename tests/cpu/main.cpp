@@ -58,6 +58,8 @@ Result<std::unique_ptr<Engine>> make_engine(std::string_view name, TinyMachine& 
     stress.flush_every = 7;
   } else if (name == "translate-fallback") {
     stress.fallback_every = 3;
+  } else if (name == "translate-pages") {
+    stress.pages_everywhere = true;
   } else if (name == "translate-edges") {
     stress.attention_everywhere = true;
   } else if (name == "translate-forget") {

@@ -136,7 +136,10 @@ CpuState start_state() {
 
 std::unique_ptr<vm::Vcpu> make_vcpu(EngineKind engine, const vm::VcpuSetup& setup) {
   if (engine == EngineKind::Interpret) return cpu::interp::make_interpreter(setup);
-  auto vcpu = cpu::translate::make_translator(setup, {.code_cache = 4 * kMiB});
+  cpu::translate::Options options{.code_cache = 4 * kMiB};
+  if (engine == EngineKind::TranslateFallback) options.stress.fallback_every = 2;
+  if (engine == EngineKind::TranslatePages) options.stress.pages_everywhere = true;
+  auto vcpu = cpu::translate::make_translator(setup, options);
   if (!vcpu) {
     std::fprintf(stderr, "%s\n", vcpu.error().message.c_str());
     std::exit(2);
@@ -192,7 +195,7 @@ Outcome Guest::run(const Snippet& snippet) {
   p.io.vector = 0xFF;
   Outcome out;
   const bool ran = p.vcpu->set_state(p.state) && p.vcpu->run().reason == vm::ExitReason::Kicked;
-  if (p.engine == EngineKind::Translate) reset_gs();
+  if (p.engine != EngineKind::Interpret) reset_gs();
   std::memset(p.memory.base() + physical, kInt3, size);
   if (!ran) return out;
 

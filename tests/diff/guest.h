@@ -11,7 +11,8 @@ namespace vireo::diff {
 /// The CPUID of the guest: what software engines implement and the host has.
 vm::x86::CpuidTable guest_cpuid();
 
-enum class EngineKind : u8 { Interpret, Translate };
+/// The translator's stress variants: every second instruction interpreted; all accesses checked by the table of pages.
+enum class EngineKind : u8 { Interpret, Translate, TranslateFallback, TranslatePages };
 
 class Guest {
  public:

@@ -2,7 +2,7 @@
 // everything a program can see: registers, flags, x87 and vector state, memory, and the exception with its address and
 // error code.
 //
-//   diff_host [--engine interpret|translate] [--seed N] [--first I] [--count N] [--class X] [--longest N] [--show]
+//   diff_host [--engine NAME] [--seed N] [--first I] [--count N] [--class X] [--longest N] [--show]
 //   [--keep-going N]
 //
 // Snippet I of seed N is always the same. A mismatch prints how to run it alone.
@@ -22,6 +22,8 @@
 
 namespace vireo::diff {
 namespace {
+
+constexpr std::string_view kEngines[] = {"interpret", "translate", "translate-fallback", "translate-pages"};
 
 struct Options {
   u64 seed = 1, first = 0, count = 100'000;
@@ -50,8 +52,13 @@ std::optional<Options> parse(int argc, char** argv) {
       continue;
     }
     if (name == "--engine") {
-      if (text != "interpret" && text != "translate") return {};
-      options.engine = text == "translate" ? EngineKind::Translate : EngineKind::Interpret;
+      bool found = false;
+      for (unsigned e = 0; e < std::size(kEngines); ++e) {
+        if (kEngines[e] != text) continue;
+        options.engine = static_cast<EngineKind>(e);
+        found = true;
+      }
+      if (!found) return {};
       continue;
     }
     char* end = nullptr;
@@ -86,7 +93,7 @@ void on_alarm(int) {
 
 int run(const Options& options) {
   Native native;
-  const bool translate = options.engine == EngineKind::Translate;
+  const bool translate = options.engine != EngineKind::Interpret;
   Guest guest(options.engine);
   Generator generator(guest_cpuid());
   Data data;
@@ -135,8 +142,9 @@ int run(const Options& options) {
     if (differences.empty()) continue;
     ++mismatches;
     fmt::print("MISMATCH diff_host{} --seed {} --first {} --count 1 --longest {}{}\n{}{}\n",
-               translate ? " --engine translate" : "", options.seed, i, options.longest,
-               options.only ? fmt::format(" --class {}", name_of(*options.only)) : "", describe(snippet), differences);
+               translate ? fmt::format(" --engine {}", kEngines[static_cast<u8>(options.engine)]) : "", options.seed, i,
+               options.longest, options.only ? fmt::format(" --class {}", name_of(*options.only)) : "",
+               describe(snippet), differences);
     if (mismatches >= options.keep_going) break;
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -158,7 +166,7 @@ int main(int argc, char** argv) {
   const auto options = vireo::diff::parse(argc, argv);
   if (!options) {
     fmt::print(stderr,
-               "usage: diff_host [--engine interpret|translate] [--seed N] [--first I] [--count N] [--class X] "
+               "usage: diff_host [--engine NAME] [--seed N] [--first I] [--count N] [--class X] "
                "[--longest N] [--keep-going N] [--show]\n");
     return 2;
   }

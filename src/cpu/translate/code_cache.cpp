@@ -158,7 +158,7 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
     if (second != nullptr) leave_page(*second >> kPageShift);
     return nullptr;
   }
-  plan_.make(block.no_groups, [&](u64 at) { return scattered.contains(at); });
+  plan_.make(block.no_groups, [&](u64 at) { return stress_.pages_everywhere || scattered.contains(at); });
 
   const auto view = mode.user()                                ? SoftTlb::User
                     : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess
