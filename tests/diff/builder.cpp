@@ -159,6 +159,14 @@ void Builder::prepare_registers(const Form& form) {
   }
 }
 
+namespace {
+
+bool jumps_anywhere(const ZydisDecodedInstruction& in, const Form& form) {
+  return (in.mnemonic == ZYDIS_MNEMONIC_JMP || in.mnemonic == ZYDIS_MNEMONIC_CALL) && !form.relative;
+}
+
+}  // namespace
+
 bool Builder::add(const Form& form) {
   if (snippet_.code.size() > kLongestCode || closed_) return false;
   Bytes bytes;
@@ -171,8 +179,10 @@ bool Builder::add(const Form& form) {
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   u16 written = 0;
   if (built && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&forms_.decoder(), bytes.data(), bytes.size(), &in, operands)) &&
-      in.mnemonic == form.mnemonic && in.length == bytes.size() && !spoils(in, operands, written)) {
+      in.mnemonic == form.mnemonic && in.length == bytes.size() && !spoils(in, operands, written) &&
+      !(knows_code_ && jumps_anywhere(in, form))) {
     written_ |= written;
+    jumps_anywhere_ = jumps_anywhere_ || jumps_anywhere(in, form);
     if (target) {
       target->instruction = static_cast<unsigned>(snippet_.starts.size());
       targets_.push_back(*target);

@@ -89,6 +89,9 @@ class Builder {
   std::vector<Target> targets_;
   u64 last_offset_ = 0;  ///< of the last memory operand
   bool closed_ = false;  ///< nothing may follow
+  /// A register may hold an address of the snippet; an indirect jump goes anywhere. Both together may go round for
+  /// ever.
+  bool knows_code_ = false, jumps_anywhere_ = false;
 };
 
 }  // namespace vireo::diff

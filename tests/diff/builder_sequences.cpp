@@ -88,7 +88,8 @@ void Builder::add_state_exchange() {
 }
 
 void Builder::add_indirect_branch() {
-  if (snippet_.code.size() > kLongestCode - 40 || closed_) return;
+  if (snippet_.code.size() > kLongestCode - 40 || closed_ || jumps_anywhere_) return;
+  knows_code_ = true;
   const unsigned reg = random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI});
   if (counters_ & bit(reg)) return;
   const unsigned size = snippet_.mode == Mode::Bits16 ? 2 : 4;
@@ -118,7 +119,8 @@ void Builder::add_indirect_branch() {
 }
 
 void Builder::add_call() {
-  if (snippet_.code.size() > kLongestCode - 40 || closed_ || !code64()) return;
+  if (snippet_.code.size() > kLongestCode - 40 || closed_ || jumps_anywhere_ || !code64()) return;
+  knows_code_ = true;
   const auto reg = static_cast<u8>(random_.pick<unsigned>({RAX, RCX, RDX, RBX, RSI, RDI}));
   Bytes bytes;
   switch (random_.below(counters_ & bit(reg) ? 3 : 4)) {

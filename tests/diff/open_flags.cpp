@@ -95,8 +95,10 @@ std::optional<u64> open_flags(const Snippet& snippet) {
       if (step.tested & open[i]) return {};
       const u64 after = (open[i] & ~step.defined) | step.undefined;
       if (step.falls) flow(i + 1, after);
-      if (step.target && *step.target <= size && at[*step.target] >= 0)
-        flow(static_cast<std::size_t>(at[*step.target]), after);
+      if (step.target) {  // outside of the snippet there is INT3
+        const bool inside = *step.target <= size && at[*step.target] >= 0;
+        flow(inside ? static_cast<std::size_t>(at[*step.target]) : count, after);
+      }
       for (std::size_t to = 0; step.anywhere && to <= count; ++to) flow(to, after);
     }
   }
