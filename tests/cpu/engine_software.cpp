@@ -6,8 +6,7 @@ namespace {
 
 class SoftwareEngine final : public Engine {
  public:
-  SoftwareEngine(TinyMachine& machine, unsigned cpus, const vm::x86::CpuidTable* limit,
-                 const SoftwareCpu::Make& make) {
+  SoftwareEngine(TinyMachine& machine, unsigned cpus, const vm::x86::CpuidTable* limit, const SoftwareCpu::Make& make) {
     for (unsigned id = 0; id < cpus; ++id)
       cpus_.push_back(std::make_unique<SoftwareCpu>(machine, bus_, id, cpus, limit, make));
     connect(machine);
