@@ -43,12 +43,14 @@ class BlockMaker {
   class Listener final : public vm::CodeListener {
     void page_becomes_code(u64) override {}
     void code_changed(u64) override {}
+    void code_unwanted(u64) override {}
   };
   static cpu::translate::Layout make_layout(const cpu::translate::Context& context) {
     cpu::translate::Layout layout;
     layout.registers = 0x100;
     layout.rflags = 0x200;
     layout.attention = 0x208;
+    layout.interrupts_held = 0x209;
     for (int i = 0; i < 6; ++i) layout.segment_base[i] = 0x210 + 8 * i;
     layout.mxcsr = 0x240;
     layout.opmask = 0x280;
@@ -75,7 +77,7 @@ class BlockMaker {
                         .apic = &apic_,
                         .paravirt = &paravirt_,
                         .cpuid = cpu::x86::make_cpuid({})}};
-  cpu::translate::CodeCache cache{memory_, listener_, *context_, layout_, host::CodeMemory::create(kMiB).value()};
+  cpu::translate::CodeCache cache{memory_, listener_, *context_, layout_, host::CodeMemory::create(kMiB).value(), {}};
 };
 
 }  // namespace vireo::test
