@@ -14,6 +14,7 @@ u64 Translator::interp_flags() const {
 }
 
 void Translator::give_flags() {
+  if (mode_.code32()) give_32();
   context_.flags_ax = ((cpu_.rflags & 0xD5) | 2) << 8 | (cpu_.rflags >> 11 & 1);
 }
 
@@ -48,7 +49,8 @@ Block* Translator::block_at(u64 rip, const Translations::Code& code) {
   if (Block* block = cache_.find(rip, code.offset, mode_index_)) return block;
   constexpr u64 kLongest = 15;
   Translations::Code next;
-  const bool may_cross = (rip & kPageMask) > kPageSize - kLongest &&
+  const bool last32 = mode_.code32() && rip > 0xFFFFFFFF - kPageSize;  // nothing follows
+  const bool may_cross = (rip & kPageMask) > kPageSize - kLongest && !last32 &&
                          translations_.find_code(cpu_, (rip & ~kPageMask) + kPageSize, next);
   Block* block = may_cross ? cache_.find_crossing(rip, code.offset, next.offset, mode_index_) : nullptr;
   if (block == nullptr) block = translate(rip, code, nullptr);

@@ -169,7 +169,7 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   generator.run(plan_, mode, view, block, [&](unsigned i) {
     const GuestInsn& guest = plan_.insns[i];
     interp::Insn insn;
-    (void)interp::decode(cpu, interp::CodeMode::Bits64, {guest.bytes, guest.length}, insn);
+    (void)interp::decode(cpu, mode.code32() ? interp::CodeMode::Bits32 : interp::CodeMode::Bits64, {guest.bytes, guest.length}, insn);
     return insn;
   });
   if constexpr (kVerify) {

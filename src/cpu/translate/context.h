@@ -11,6 +11,7 @@ namespace vireo::cpu::translate {
 /// Remembers where a range of guest addresses lies in host memory, for one access site or a group of them. What the
 /// fields hold depends on the kind of check (plan.h, AccessKind):
 ///   Range     base, limit: `address - base <= limit` (unsigned) is the check; delta: host address - guest address
+///             (in 32-bit code with a segment's base: of the sum before it wraps at 4 GiB)
 ///   Segment   base: the segment's base it is good for; delta: host address of the segment's offset 0
 ///   Constant  delta: host address of the page, 0 when empty
 struct Slot {
@@ -27,6 +28,8 @@ struct PageEntry {
 constexpr unsigned kPageEntries = 1 << 14;
 constexpr unsigned kPageEntryShift = 5;
 static_assert(sizeof(PageEntry) == 1u << kPageEntryShift);
+
+constexpr u64 kNoSegment = u64{1} << 62;  ///< whatever 32 bits are added: not canonical, and far from kNoBase
 
 constexpr unsigned kSlots = 1 << 18;
 constexpr unsigned kEdgeSlots = 1 << 17;
@@ -45,6 +48,7 @@ struct Context {
   u64 host_sp;       ///< RSP of the C++ code below
   u64 self;          ///< the translator
   u64 function[8];   ///< C++ functions, by Call
+  u64 segment_base[2];  ///< FS and GS in 32-bit code: kNoSegment unless they are flat but for their base
   bool vectors_loaded;  ///< the guest's vector registers and MXCSR are in the host's
   bool reload_vectors;  ///< before going on: they were stored for C++
   u32 host_mxcsr;

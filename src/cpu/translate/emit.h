@@ -86,6 +86,10 @@ class Emitter {
     extended_store(0xC7, to, true);
     word32(static_cast<u32>(value));
   }
+  void store_dword(const Mem& to, u32 value) {
+    extended_store(0xC7, to, false);
+    word32(value);
+  }
   void store_byte(const Mem& to, u8 value) {
     extended_store(0xC6, to, false);
     byte(value);

@@ -215,7 +215,7 @@ void settle_kind(GuestInsn& insn, bool odd_flags) {
   }
   if ((insn.kind == Kind::Cli || insn.kind == Kind::Sti) && odd_flags) possible = false;
   if (insn.kind == Kind::Lea && (insn.regs[0].size == 2 || insn.operand_count != 1)) possible = false;
-  if (insn.kind == Kind::Push && insn.mem.present && insn.mem.size != 8) possible = false;
+  if (insn.kind == Kind::Push && insn.mem.present && insn.mem.size != insn.width) possible = false;
   if (insn.kind == Kind::Plain) {
     // Scratch registers: R11, and RCX where nothing else uses it.
     u8 scratched[4];

@@ -101,6 +101,11 @@ class Generator {
   /// Goes on at `expected` (RCX, then) or jumps to `otherwise`. Clobbers RCX and R11, no flags.
   void emit_expect(u64 expected, const u8* otherwise);
   Mem stack_slot(i32 disp);  ///< loads T1
+  // As wide as pointers are in this mode.
+  void load_pointer(Host to, const Mem& from);
+  void store_pointer(const Mem& to, Host from);
+  void store_pointer_imm(const Mem& to, i32 value);
+  void lea_pointer(Host to, const Mem& from);
 
   Emitter& e_;
   const Layout& layout_;

@@ -152,6 +152,20 @@ void Generator::emit_lea(const GuestInsn& insn) {
   if (home(to.reg) == Host::None) e_.store(layout_.gpr(to.reg), host);
 }
 
+void Generator::load_pointer(Host to, const Mem& from) {
+  mode_.code32() ? e_.load32(to, from) : e_.load(to, from);
+}
+
+void Generator::store_pointer(const Mem& to, Host from) {
+  mode_.code32() ? e_.store32(to, from) : e_.store(to, from);
+}
+
+void Generator::store_pointer_imm(const Mem& to, i32 value) {
+  mode_.code32() ? e_.store_dword(to, static_cast<u32>(value)) : e_.store_imm32(to, value);
+}
+
+void Generator::lea_pointer(Host to, const Mem& from) { mode_.code32() ? e_.lea32(to, from) : e_.lea(to, from); }
+
 Mem Generator::stack_slot(i32 disp) {
   const Access& access = plan_->stack[at_];
   e_.load(T1, layout_.slot(group_slots_[access.group], &Slot::delta));
@@ -160,19 +174,19 @@ Mem Generator::stack_slot(i32 disp) {
 
 void Generator::emit_push(const GuestInsn& insn) {
   if (insn.mem.present) {
-    e_.load(T2, access(plan_->memory[at_], insn.mem));
-    e_.store(stack_slot(-8), T2);
+    load_pointer(T2, access(plan_->memory[at_], insn.mem));
+    store_pointer(stack_slot(-insn.width), T2);
   } else if (insn.operand_count == 0) {
-    e_.store_imm32(stack_slot(-8), static_cast<i32>(insn.imm));
+    store_pointer_imm(stack_slot(-insn.width), static_cast<i32>(insn.imm));
   } else {
     Host from = home(insn.regs[0].reg);
     if (from == Host::None) {
       from = T2;
       e_.load(T2, layout_.gpr(insn.regs[0].reg));
     }
-    e_.store(stack_slot(-8), from);
+    store_pointer(stack_slot(-insn.width), from);
   }
-  e_.lea(kStack, {.base = kStack, .disp = -8});
+  lea_pointer(kStack, {.base = kStack, .disp = -insn.width});
 }
 
 void Generator::emit_push_flags() {
@@ -181,8 +195,9 @@ void Generator::emit_push_flags() {
   e_.load(T1, field(layout_.rflags));
   e_.mask(T1, layout_.at(&Context::pushed_mask));
   e_.lea(T2, {.base = T2, .index = T1});
-  e_.store(stack_slot(-8), T2);
-  e_.lea(kStack, {.base = kStack, .disp = -8});
+  const i32 width = mode_.code32() ? 4 : 8;
+  store_pointer(stack_slot(-width), T2);
+  lea_pointer(kStack, {.base = kStack, .disp = -width});
 }
 
 /// An interrupt that was held back is taken after the next instruction: by the run loop, which knows how.
@@ -210,17 +225,17 @@ void Generator::emit_sti(const GuestInsn& insn) {
 void Generator::emit_pop(const GuestInsn& insn) {
   const u8 reg = insn.regs[0].reg;
   const Host to = home(reg) != Host::None ? home(reg) : T2;
-  e_.load(to, stack_slot(0));
+  load_pointer(to, stack_slot(0));
   if (to == T2) e_.store(layout_.gpr(reg), T2);
-  e_.lea(kStack, {.base = kStack, .disp = 8});
+  lea_pointer(kStack, {.base = kStack, .disp = insn.width});
 }
 
-void Generator::emit_leave(const GuestInsn&) {
+void Generator::emit_leave(const GuestInsn& insn) {
   Mem saved = stack_slot(0);
   saved.base = home(RBP);
   e_.mov(T2, home(RBP));
-  e_.load(home(RBP), saved);
-  e_.lea(kStack, {.base = T2, .disp = 8});
+  load_pointer(home(RBP), saved);
+  lea_pointer(kStack, {.base = T2, .disp = insn.width});
 }
 
 void Generator::emit_branch(const GuestInsn& insn) {
@@ -250,7 +265,9 @@ void Generator::emit_branch(const GuestInsn& insn) {
 
 void Generator::emit_expect(u64 expected, const u8* otherwise) {
   const u64 negated = -expected;
-  if (negated == static_cast<u64>(static_cast<i64>(static_cast<i32>(negated)))) {
+  if (mode_.code32()) {
+    e_.lea32(T1, {.base = T1, .disp = static_cast<i32>(negated)});
+  } else if (negated == static_cast<u64>(static_cast<i64>(static_cast<i32>(negated)))) {
     e_.lea(T1, {.base = T1, .disp = static_cast<i32>(negated)});
   } else {
     e_.mov_imm(T2, negated);
@@ -268,14 +285,16 @@ void Generator::emit_return_site(u64 rip) {
 
 void Generator::emit_call(const GuestInsn& insn) {
   const u64 behind = insn.next_rip();
-  const Mem slot = stack_slot(-8);
-  if (behind == static_cast<u64>(static_cast<i64>(static_cast<i32>(behind)))) {
+  const Mem slot = stack_slot(-insn.width);
+  if (insn.code32()) {
+    e_.store_dword(slot, static_cast<u32>(behind));
+  } else if (behind == static_cast<u64>(static_cast<i64>(static_cast<i32>(behind)))) {
     e_.store_imm32(slot, static_cast<i32>(behind));
   } else {
     e_.mov_imm(T2, behind);
     e_.store(slot, T2);
   }
-  e_.lea(kStack, {.base = kStack, .disp = -8});
+  lea_pointer(kStack, {.base = kStack, .disp = -insn.width});
   const u32 index = new_edge(insn.target);
   Edge& edge = tables_.edges[index];
   Cold cold{.kind = Cold::Kind::Link, .from = {}, .index = index, .restore_flags = false, .restore_from_memory = false,
@@ -293,7 +312,7 @@ void Generator::emit_call(const GuestInsn& insn) {
 
 void Generator::target_to_t1(const GuestInsn& insn) {
   if (insn.mem.present) {
-    e_.load(T1, access(plan_->memory[at_], insn.mem));
+    load_pointer(T1, access(plan_->memory[at_], insn.mem));
   } else if (home(insn.regs[0].reg) != Host::None) {
     e_.mov(T1, home(insn.regs[0].reg));
   } else {
@@ -312,24 +331,26 @@ void Generator::emit_call_to(const GuestInsn& insn) {
   target_to_t1(insn);
   const Access& access = plan_->stack[at_];
   e_.load(T2, layout_.slot(group_slots_[access.group], &Slot::delta));
-  const Mem slot{.base = kStack, .index = T2, .disp = -8};
+  const Mem slot{.base = kStack, .index = T2, .disp = -insn.width};
   const u64 behind = insn.next_rip();
-  if (behind == static_cast<u64>(static_cast<i64>(static_cast<i32>(behind)))) {
+  if (insn.code32()) {
+    e_.store_dword(slot, static_cast<u32>(behind));
+  } else if (behind == static_cast<u64>(static_cast<i64>(static_cast<i32>(behind)))) {
     e_.store_imm32(slot, static_cast<i32>(behind));
   } else {
     e_.mov_imm(T1, behind);
     e_.store(slot, T1);
     e_.load(T1, layout_.at(&Context::target));
   }
-  e_.lea(kStack, {.base = kStack, .disp = -8});
+  lea_pointer(kStack, {.base = kStack, .disp = -insn.width});
   e_.movzx16(T2, T1);
   e_.call(layout_.jump(block_->mode, T2));
   emit_return_site(behind);
 }
 
 void Generator::emit_return(const GuestInsn& insn) {
-  e_.load(T1, stack_slot(0));
-  e_.lea(kStack, {.base = kStack, .disp = static_cast<i32>(8 + insn.imm)});
+  load_pointer(T1, stack_slot(0));
+  lea_pointer(kStack, {.base = kStack, .disp = static_cast<i32>(insn.width + insn.imm)});
   e_.store(layout_.at(&Context::target), T1);
   e_.ret();
 }

@@ -44,7 +44,7 @@ void Generator::address_to_t1(const Group& group, bool with_disp) {
       mem.index = T2;
     }
   }
-  if (group.narrow) {
+  if (group.narrow || (with_disp && mode_.code32())) {
     if (mem.base == Host::None && mem.index == Host::None) {
       e_.mov_imm(T1, static_cast<u32>(mem.disp));
     } else {
@@ -56,14 +56,14 @@ void Generator::address_to_t1(const Group& group, bool with_disp) {
     e_.lea(T1, mem);
   }
   if (group.segment != 0) {
-    e_.load(T2, layout_.base_of(group.segment));
+    e_.load(T2, layout_.base_of(group.segment, mode_.code32()));
     e_.lea(T1, {.base = T1, .index = T2});
   }
 }
 
 void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold& cold) {
   const u32 slot = site.slot;
-  const bool pages = group.page_entries && group.disp == static_cast<i32>(group.disp) && site.extent <= kPageSize;
+  const bool pages = group.page_entries && !(mode_.code32() && group.segment != 0) && group.disp == static_cast<i32>(group.disp) && site.extent <= kPageSize;
   site.page_entries = pages;
   site.low = pages || group.narrow ? 0 : group.disp;
   address_to_t1(group, pages);
@@ -117,7 +117,7 @@ void Generator::emit_check(u16 number) {
       emit_range_check(group, site, live, cold);
       break;
     case AccessKind::Segment:
-      e_.load(T1, layout_.base_of(group.segment));
+      e_.load(T1, layout_.base_of(group.segment, mode_.code32()));
       if (live) save_flags(false);
       e_.cmp(T1, layout_.slot(site.slot, &Slot::base));
       cold.from[0] = e_.jcc_later(Cond::NE);
@@ -164,7 +164,7 @@ Mem Generator::access(const Access& access, const MemOperand& mem) {
     now.segment = 0;
     address_to_t1(now, true);
     if (group.segment != 0) {
-      e_.load(T2, layout_.base_of(group.segment));
+      e_.load(T2, layout_.base_of(group.segment, mode_.code32()));
       e_.lea(T1, {.base = T1, .index = T2});
     }
     e_.load(T2, delta);
@@ -173,7 +173,7 @@ Mem Generator::access(const Access& access, const MemOperand& mem) {
   }
   e_.load(T1, delta);
   if (group.segment != 0) {
-    e_.load(T2, layout_.base_of(group.segment));
+    e_.load(T2, layout_.base_of(group.segment, mode_.code32()));
     e_.lea(T1, {.base = T1, .index = T2});
   }
   const Host base = mem.base >= 0 ? home(static_cast<unsigned>(mem.base)) : Host::None;

@@ -11,18 +11,21 @@ using namespace vm::x86;
 
 namespace {
 
-const ZydisDecoder& decoder() {
-  static const ZydisDecoder decoder = [] {
-    ZydisDecoder made;
-    ZydisDecoderInit(&made, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    ZydisDecoderEnableMode(&made, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
-    for (auto off :
-         {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE, ZYDIS_DECODER_MODE_WBNOINVD}) {
-      ZydisDecoderEnableMode(&made, off, ZYAN_FALSE);
-    }
-    return made;
-  }();
-  return decoder;
+ZydisDecoder make_decoder(ZydisMachineMode mode, ZydisStackWidth stack) {
+  ZydisDecoder made;
+  ZydisDecoderInit(&made, mode, stack);
+  ZydisDecoderEnableMode(&made, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+  for (auto off :
+       {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_CLDEMOTE, ZYDIS_DECODER_MODE_WBNOINVD}) {
+    ZydisDecoderEnableMode(&made, off, ZYAN_FALSE);
+  }
+  return made;
+}
+
+const ZydisDecoder& decoder(bool code32) {
+  static const ZydisDecoder wide = make_decoder(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  static const ZydisDecoder narrow = make_decoder(ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+  return code32 ? narrow : wide;
 }
 
 bool is_gpr(ZydisRegisterClass c) {
@@ -158,6 +161,7 @@ bool ends(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_SYSEXIT:
     case ZYDIS_MNEMONIC_HLT:
     case ZYDIS_MNEMONIC_POPF:
+    case ZYDIS_MNEMONIC_POPFD:
     case ZYDIS_MNEMONIC_POPFQ:
     case ZYDIS_MNEMONIC_UD0:
     case ZYDIS_MNEMONIC_UD1:
@@ -204,6 +208,18 @@ bool describe_memory(const ZydisDecodedOperand& operand, const GuestInsn& insn, 
     if (!is_gpr(ZydisRegisterGetClass(m.index))) return false;
     mem.index = static_cast<i8>(ZydisRegisterGetId(m.index));
     mem.scale = m.scale == 8 ? 3 : m.scale == 4 ? 2 : m.scale == 2 ? 1 : 0;
+  }
+  if (insn.code32()) {
+    if (m.segment == ZYDIS_REGISTER_CS) return false;  // not writable, perhaps not readable
+    // A register and a little: what checks let pass does not wrap (kWrapMargin).
+    const bool little = mem.disp >= -kWrapMargin && mem.disp <= kWrapMargin;
+    const bool based = m.segment == ZYDIS_REGISTER_FS || m.segment == ZYDIS_REGISTER_GS;
+    if (mem.base >= 0 || mem.index >= 0) {
+      mem.narrow = mem.agen || mem.index >= 0 || !little || based;
+    } else {
+      mem.narrow = false;
+      if (!based) mem.disp = static_cast<u32>(mem.disp);
+    }
   }
   mem.segment = m.segment == ZYDIS_REGISTER_FS   ? u8{FS}
                 : m.segment == ZYDIS_REGISTER_GS ? u8{GS}
@@ -434,6 +450,22 @@ bool is_jcc(ZydisMnemonic mnemonic) {
          mnemonic != ZYDIS_MNEMONIC_JKNZD && mnemonic != ZYDIS_MNEMONIC_JKZD;
 }
 
+/// Vector instructions of 32-bit code may set bits there that mean something in 64-bit code only.
+bool same_in_64_bits(const GuestInsn& insn) {
+  const auto& raw = insn.in.raw;
+  const bool gpr = insn.operand_count != 0;
+  if (insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+    const u8* vex = insn.bytes + raw.vex.offset;
+    if (vex[0] == 0xC5) return (vex[1] & 0xC0) == 0xC0;
+    return (vex[1] & 0xE0) == 0xE0 && (vex[2] & 0x40) != 0 && !(gpr && (vex[2] & 0x80));
+  }
+  if (insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
+    const u8* evex = insn.bytes + raw.evex.offset;
+    return (evex[1] & 0xF0) == 0xF0 && (evex[2] & 0x40) != 0 && (evex[3] & 8) != 0 && !(gpr && (evex[2] & 0x80));
+  }
+  return insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+}
+
 Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   const auto& in = insn.in;
   const Kind rest = ends(in.mnemonic) ? Kind::HelperEnd : Kind::Helper;
@@ -442,6 +474,7 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
     const Kind kind = control_kind(insn);
     if (kind == Kind::Jump || kind == Kind::Branch || kind == Kind::Call) {
       insn.target = insn.next_rip() + insn.operands[0].imm.value.u;
+      if (insn.code32()) insn.target = static_cast<u32>(insn.target);
     } else if (kind == Kind::JumpTo || kind == Kind::CallTo) {
       const auto& operand = insn.operands[0];
       if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -449,7 +482,7 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
       } else {
         insn.regs[insn.operand_count++] = {.place = RegOperand::ModrmRm,
                                            .reg = gpr_of(operand.reg.value).reg,
-                                           .size = 8,
+                                           .size = insn.width,
                                            .high = false,
                                            .read = true,
                                            .written = false};
@@ -465,12 +498,12 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   if (is_hint(in)) return Kind::Nothing;
   if (in.mnemonic == ZYDIS_MNEMONIC_CLI) return mode.user() ? Kind::Helper : Kind::Cli;
   if (in.mnemonic == ZYDIS_MNEMONIC_STI) return mode.user() ? Kind::HelperEnd : Kind::Sti;
-  if (in.mnemonic == ZYDIS_MNEMONIC_PUSHFQ) return Kind::PushFlags;
+  if (in.mnemonic == (insn.code32() ? ZYDIS_MNEMONIC_PUSHFD : ZYDIS_MNEMONIC_PUSHFQ)) return Kind::PushFlags;
   if (in.mnemonic == ZYDIS_MNEMONIC_LEAVE)
-    return in.operand_width == 64 ? Kind::Leave : Kind::Helper;
+    return in.operand_width == insn.width * 8 ? Kind::Leave : Kind::Helper;
   if (in.mnemonic == ZYDIS_MNEMONIC_PUSH || in.mnemonic == ZYDIS_MNEMONIC_POP) {
     const auto& operand = insn.operands[0];
-    if (in.operand_width != 64) return Kind::Helper;
+    if (in.operand_width != insn.width * 8) return Kind::Helper;
     const bool push = in.mnemonic == ZYDIS_MNEMONIC_PUSH;
     if (operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && push) {
       insn.imm = operand.imm.is_signed ? operand.imm.value.s : static_cast<i64>(operand.imm.value.u);
@@ -484,7 +517,7 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
     const u8 reg = gpr_of(operand.reg.value).reg;
     if (!push && reg == RSP) return Kind::Helper;
     insn.regs[insn.operand_count++] = {
-        .place = RegOperand::Opcode, .reg = reg, .size = 8, .high = false, .read = push, .written = !push};
+        .place = RegOperand::Opcode, .reg = reg, .size = insn.width, .high = false, .read = push, .written = !push};
     return push ? Kind::Push : Kind::Pop;
   }
   if (!describe_operands(insn)) return rest;
@@ -502,8 +535,9 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
     const bool bit_string = insn.mem.present && insn.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
     plain = !bit_string;
   }
-  // Offsets from memory without ModRM.
-  if (insn.mem.present && !(in.attributes & ZYDIS_ATTRIB_HAS_MODRM)) plain = false;
+  // Offsets from memory without ModRM. In 32-bit code they are common, and MOV has the same with ModRM.
+  if (insn.mem.present && !(in.attributes & ZYDIS_ATTRIB_HAS_MODRM) && !(insn.code32() && is_moffs(in))) plain = false;
+  if (insn.code32() && !same_in_64_bits(insn)) plain = false;
   if (insn.vector && !is_plain_extension(cpu, mode, insn)) plain = false;
   if (in.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || in.mnemonic == ZYDIS_MNEMONIC_VZEROALL) insn.vector = true;
   return plain ? Kind::Plain : rest;
@@ -512,7 +546,9 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
 }  // namespace
 
 bool describe(interp::Cpu& cpu, Mode mode, u64 rip, const u8* bytes, unsigned available, GuestInsn& insn) {
-  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(), bytes, available, &insn.in, insn.operands))) return false;
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(mode.code32()), bytes, available, &insn.in, insn.operands)))
+    return false;
+  insn.width = mode.code32() ? 4 : 8;
   insn.length = insn.in.length;
   std::memcpy(insn.bytes, bytes, insn.length);
   insn.rip = rip;

@@ -30,6 +30,10 @@ enum class Kind : u8 {
   HelperEnd,    ///< by the interpreter, ends the block
 };
 
+/// 32-bit code adds displacements up to this to registers in 64 bits. That is right as long as the sum does not wrap at
+/// 4 GiB, so its checks let nothing pass that is closer than this to either end, and what passed could not have wrapped.
+constexpr i64 kWrapMargin = kPageSize;
+
 /// A register operand that is a guest general register.
 struct RegOperand {
   enum Place : u8 { Absent, ModrmReg, ModrmRm, Vvvv, Opcode };
@@ -47,7 +51,7 @@ struct MemOperand {
   i8 base = -1, index = -1;  ///< Gpr; -1: none
   u8 scale = 0;              ///< log2
   u8 segment = vm::x86::DS;  ///< FS and GS matter
-  bool narrow = false;       ///< 32-bit address size
+  bool narrow = false;       ///< wraps at 32 bits, whatever the registers hold
   u8 size = 0;               ///< bytes, 1..64
   i64 disp = 0;              ///< with RIP added: then there is no base
 
@@ -60,6 +64,7 @@ struct GuestInsn {
   u8 bytes[15];
   u64 rip = 0;
   u8 length = 0;
+  u8 width = 8;            ///< bytes of a stack slot, a return address, a pointer: 4 in 32-bit code
   Kind kind = Kind::Helper;
   bool reads_rcx = false;  ///< implicitly: shifts by CL, CMPXCHG16B
   bool vector = false;     ///< needs the guest's vector registers or MXCSR in the host's
@@ -72,7 +77,8 @@ struct GuestInsn {
   u64 target = 0;          ///< Jump, Branch, Call
   i64 imm = 0;             ///< PUSH imm, RET imm, ADD RSP, imm, ...
 
-  u64 next_rip() const { return rip + length; }
+  bool code32() const { return width == 4; }
+  u64 next_rip() const { return code32() ? static_cast<u32>(rip + length) : rip + length; }
 };
 
 /// What a block's code may rely on about the mode it runs in; part of what blocks are found by.
@@ -80,10 +86,18 @@ struct Mode {
   u8 bits = 0;
   /// OddFlags: IOPL or NT are not zero.
   static constexpr u8 User = 1, SupervisorUserAccess = 2, Sse = 4, Avx = 8, Avx512 = 16, Df = 32, OddFlags = 64;
+  /// 32-bit code with flat segments, see translate.h; else 64-bit code.
+  static constexpr u8 Code32 = 128;
   bool user() const { return bits & User; }
+  bool code32() const { return bits & Code32; }
   bool operator==(const Mode&) const = default;
 };
 
+/// MOV between the accumulator and memory by an address that is an immediate.
+inline bool is_moffs(const ZydisDecodedInstruction& in) {
+  return in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+         (in.opcode & 0xFC) == 0xA0;
+}
 
 /// Decodes and describes the instruction at `bytes` (a private copy). False: it does not lie within the bytes, or is
 /// none.

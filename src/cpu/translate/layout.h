@@ -38,7 +38,10 @@ struct Layout {
   bool avx512 = false;  ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
 
   Mem gpr(unsigned reg) const { return field(registers + static_cast<i32>(reg) * 8); }
-  Mem base_of(unsigned segment) const { return field(segment_base[segment]); }
+  Mem base_of(unsigned segment, bool code32) const {
+    if (!code32) return field(segment_base[segment]);
+    return field(context + offset_of(&Context::segment_base) + static_cast<i32>(segment - vm::x86::FS) * 8);
+  }
   template <class T>
   Mem at(T Context::* member) const {
     return field(context + offset_of(member));

@@ -11,20 +11,22 @@ namespace {
 /// How far apart accesses of one group may be.
 constexpr i64 kRangeExtent = 1024, kUserSegmentExtent = 4096, kKernelSegmentExtent = 512 * 1024;
 
+constexpr i64 kFarDisplacement = 64 * 1024;
+
 bool leaves(const GuestInsn& insn) { return insn.kind == Kind::Helper || insn.kind == Kind::HelperEnd; }
 
-/// The constant that the instruction adds to its 64-bit register, if that is what it does.
+/// The constant that the instruction adds to its whole register, if that is what it does.
 bool adds_constant(const GuestInsn& insn, u8& reg, i64& amount) {
   if (insn.kind != Kind::Plain || insn.mem.present || insn.operand_count != 1) return false;
   const RegOperand& operand = insn.regs[0];
-  if (operand.size != 8 || !operand.written) return false;
+  if (operand.size != insn.width || !operand.written) return false;
   reg = operand.reg;
   switch (insn.in.mnemonic) {
     case ZYDIS_MNEMONIC_ADD:
-      amount = insn.imm;
+      amount = insn.code32() ? static_cast<i32>(insn.imm) : insn.imm;
       return true;
     case ZYDIS_MNEMONIC_SUB:
-      amount = -insn.imm;
+      amount = insn.code32() ? -i64{static_cast<i32>(insn.imm)} : -insn.imm;
       return true;
     case ZYDIS_MNEMONIC_INC:
       amount = 1;
@@ -39,21 +41,21 @@ bool adds_constant(const GuestInsn& insn, u8& reg, i64& amount) {
 
 bool is_plain_move(const GuestInsn& insn) {
   return insn.kind == Kind::Plain && insn.in.mnemonic == ZYDIS_MNEMONIC_MOV && insn.operand_count == 2 &&
-         !insn.mem.present && insn.regs[0].size == 8 && insn.regs[1].size == 8;
+         !insn.mem.present && insn.regs[0].size == insn.width && insn.regs[1].size == insn.width;
 }
 
 }  // namespace
 
 bool stack_access(const GuestInsn& insn, MemOperand& mem) {
   mem = {.present = true, .agen = false, .read = false, .written = false, .base = RSP, .index = -1, .scale = 0,
-         .segment = SS, .narrow = false, .size = 8, .disp = 0};
+         .segment = SS, .narrow = false, .size = insn.width, .disp = 0};
   switch (insn.kind) {
     case Kind::Push:
     case Kind::PushFlags:
     case Kind::Call:
     case Kind::CallTo:
       mem.written = true;
-      mem.disp = -8;
+      mem.disp = -i64{insn.width};
       return true;
     case Kind::Pop:
     case Kind::Return:
@@ -100,7 +102,8 @@ void Plan::step_versions(unsigned at) {
   }
   switch (insn.kind) {
     case Kind::Lea:
-      if (insn.mem.base >= 0 && insn.mem.index < 0 && !insn.mem.narrow && insn.regs[0].size == 8) {
+      if (insn.mem.base >= 0 && insn.mem.index < 0 && (!insn.mem.narrow || insn.code32()) &&
+          insn.regs[0].size == insn.width) {
         const Value base = now[insn.mem.base];
         next[insn.regs[0].reg] = {.version = base.version, .offset = base.offset + insn.mem.disp};
         return;
@@ -108,14 +111,14 @@ void Plan::step_versions(unsigned at) {
       break;
     case Kind::Push:
     case Kind::PushFlags:
-      next[RSP].offset -= 8;
+      next[RSP].offset -= insn.width;
       return;
     case Kind::Pop:
-      next[RSP].offset += 8;
+      next[RSP].offset += insn.width;
       renew(insn.regs[0].reg);
       return;
     case Kind::Leave:
-      next[RSP] = {.version = now[RBP].version, .offset = now[RBP].offset + 8};
+      next[RSP] = {.version = now[RBP].version, .offset = now[RBP].offset + insn.width};
       renew(RBP);
       return;
     default:
@@ -143,7 +146,7 @@ void Plan::add_access(Access& access, unsigned at, const MemOperand& mem, bool n
   if (wanted.segment != 0) {
     if (mem.base < 0 && mem.index < 0 && !mem.narrow) {
       wanted.kind = AccessKind::Segment;
-      extent = insns[at].rip >> 63 ? kKernelSegmentExtent : kUserSegmentExtent;
+      extent = insns[at].rip >> 63 || (insns[at].code32() && insns[at].rip >> 31) ? kKernelSegmentExtent : kUserSegmentExtent;
     } else {
       shareable = false;
     }
@@ -240,12 +243,15 @@ void Plan::place_checks() {
       const i8 base = holder(at, group.base_version, group.base);
       const i8 index = holder(at, group.index_version, group.index);
       if ((group.base >= 0) != (base >= 0) || (group.index >= 0) != (index >= 0)) return false;
+      i64 disp = group.low;
+      if (base >= 0) disp -= values_[at][base].offset;
+      if (index >= 0) disp -= values_[at][index].offset << group.scale;
+      // Far from the register that is there the sum would wrap at 4 GiB, and the check would fail.
+      if (insns[at].code32() && at != group.first && (disp < -kFarDisplacement || disp > kFarDisplacement)) return false;
       group.check_at = static_cast<u16>(at);
       group.base = base;
       group.index = index;
-      group.disp = group.low;
-      if (base >= 0) group.disp -= values_[at][base].offset;
-      if (index >= 0) group.disp -= values_[at][index].offset << group.scale;
+      group.disp = disp;
       return true;
     };
     bool placed = false;

@@ -52,11 +52,27 @@ void emit_legacy(Emitter& emit, const GuestInsn& insn, const Substitution& with)
     for (const unsigned prefix : kSegmentPrefixes) segment = segment || value == prefix;
     if (!segment) emit.byte(value);
   }
+  unsigned opcode = insn.in.opcode;
+  const bool first_map = insn.in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
+  if (insn.code32() && first_map && (opcode & 0xF0) == 0x40) {  // INC and DEC that are REX prefixes now: FF /0, /1
+    if (num(with.opcode) >= 8) emit.byte(0x41);
+    emit.byte(0xFF);
+    emit.byte(0xC0 | (opcode & 8) | (num(with.opcode) & 7));
+    return;
+  }
+  if (insn.code32() && is_moffs(insn.in)) {
+    const unsigned xb = Emitter::rex_xb(with.mem);
+    if (xb != 0) emit.byte(0x40 | xb);
+    emit.byte(((opcode & 2) ? 0x88 : 0x8A) | (opcode & 1));
+    emit.modrm(num(Host::RAX), with.mem);
+    return;
+  }
+  if (insn.code32() && first_map && opcode == 0x82) opcode = 0x80;
   const unsigned rex = insn.in.attributes & ZYDIS_ATTRIB_HAS_REX ? insn.bytes[raw.rex.offset] & 15u : 0;
   const bool modrm = insn.in.attributes & ZYDIS_ATTRIB_HAS_MODRM;
   Fields fields;
   fields.reg = raw.modrm.reg | (rex & 4) << 1;
-  fields.rm = (modrm ? raw.modrm.rm : insn.in.opcode & 7u) | (rex & 1) << 3;
+  fields.rm = (modrm ? raw.modrm.rm : opcode & 7u) | (rex & 1) << 3;
   substitute(fields, insn, with);
   const unsigned bits = (rex & 8) | (fields.reg >> 3 & 1) << 2 | fields.x << 1 | fields.b;
   // SPL..DIL, and not AH..BH, which are never left over here.
@@ -76,7 +92,7 @@ void emit_legacy(Emitter& emit, const GuestInsn& insn, const Substitution& with)
     default:
       break;
   }
-  emit.byte(with.opcode != Host::None ? (insn.in.opcode & 0xF8u) | (fields.rm & 7) : insn.in.opcode);
+  emit.byte(with.opcode != Host::None ? (opcode & 0xF8u) | (fields.rm & 7) : opcode);
   emit_modrm_and_rest(emit, insn, fields, with, false);
 }
 

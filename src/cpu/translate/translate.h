@@ -3,6 +3,9 @@
 // checked and moved to where the guest's memory lies in this process, control flow and privileged instructions are
 // replaced.
 //
+// What is translated: 64-bit code, and 32-bit code in protected or compatibility mode with flat segments (FS and GS may
+// have bases). The interpreter runs the rest: real and virtual-8086 mode, 16-bit code, other segments, single steps.
+//
 // Glossary
 //   block        guest instructions that follow each other, within a page, up to a jump; side exits allowed   block.h
 //   boundary     the beginning of a guest instruction in a block: guest registers are in their homes          layout.h
@@ -28,6 +31,8 @@
 //   that are overwritten before anybody reads them may be wrong in what a fault saves.
 // - Host code reaches guest memory only through what a check (generate_memory.cpp) let pass, and a slot changes only
 //   while no check that was passed is still relied on (Translations::forgotten).
+// - In 32-bit code the upper halves of registers are zero. A checked access is at register + displacement in 64 bits when
+//   that cannot have wrapped (kWrapMargin), else the address is wrapped before it is checked.
 // - Stores go nowhere near code: pages with code users have no slots for stores (vm/memory/memory.h). A store to one is
 //   executed by the interpreter, which changes the generation, and every vCPU drops the blocks before it goes on.
 // - Interrupts, kicks and requests set Cpu::attention, which every loop of translated code looks at.

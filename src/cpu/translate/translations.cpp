@@ -19,6 +19,7 @@ constexpr u64 kCyclesBetweenFills = 1500;
 
 /// Page entries filled for one access to a large page.
 constexpr u64 kPagesAtOnce = 64;
+constexpr u64 kLast32 = 0xFFFFFFFF;
 
 constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
 
@@ -30,17 +31,21 @@ struct Region {
   u64 mapped_first, mapped_last;  ///< the guest pages that map it, whole
 };
 
-u64 segment_base(const interp::Cpu& cpu, const Site& site) {
-  return site.segment != 0 ? cpu.sys.segment[site.segment].base : 0;
+/// Page entries are for code of all modes, and 32-bit code may wrap around next to these.
+bool may_have_entry(u64 page) { return page != 0 && page != (kLast32 & ~kPageMask); }
+
+u64 segment_base(const interp::Cpu& cpu, const Context& context, const Site& site) {
+  if (site.segment == 0) return 0;
+  return cpu.code64() ? cpu.sys.segment[site.segment].base : context.segment_base[site.segment - FS];
 }
 
-/// Of the first byte that the site checks.
-u64 address(const interp::Cpu& cpu, const Site& site) {
+/// Of the first byte that the site checks; in 32-bit code before it wraps.
+u64 address(const interp::Cpu& cpu, const Context& context, const Site& site) {
   u64 low = static_cast<u64>(site.disp);
   if (site.base >= 0) low += cpu.r[static_cast<unsigned>(site.base)];
   if (site.index >= 0) low += cpu.r[static_cast<unsigned>(site.index)] << site.scale;
   if (site.narrow) low = static_cast<u32>(low);
-  return low + segment_base(cpu, site);
+  return low + segment_base(cpu, context, site);
 }
 
 bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
@@ -51,7 +56,7 @@ bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
 bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
   const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read);
   if (!t.ok || !allowed(cpu, t)) return false;
-  const u64 size = u64{1} << t.page_shift;
+  const u64 size = cpu.sys.cr0 & cr0::PG ? u64{1} << t.page_shift : kGiB;  // without paging all is one piece
   u64 gpa = t.gpa & ~(size - 1);
   u64 start = va & ~(size - 1);
   u64 end = start + size;
@@ -116,6 +121,7 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
   Region region;
   if (!find_page(cpu, va, false, region)) return false;
   delta = reinterpret_cast<u64>(memory_.base()) + region.offset - region.start;
+  if (!may_have_entry(page)) return true;
   known = {.read_page = page, .write_page = kNoBase, .delta = delta, .unused = 0};
   note({.first = region.mapped_first, .last = region.mapped_last, .first_page = 0, .last_page = 0, .stub = 0,
         .index = static_cast<u32>(index), .count = 1, .what = What::Page, .table = static_cast<u8>(view),
@@ -125,7 +131,7 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
 }
 
 /// A read across pages that do not follow in RAM: what is read is put together where the access finds it, this once.
-bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view) {
+bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped) {
   if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce) return false;
   const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
   u64 deltas[2];
@@ -134,7 +140,8 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned 
     return false;
   std::memcpy(context_.bounce, reinterpret_cast<const u8*>(low + deltas[0]), first);
   std::memcpy(context_.bounce + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
-  context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = reinterpret_cast<u64>(context_.bounce) - low};
+  context_.slots[site.slot] = {
+      .base = kNoBase, .limit = 0, .delta = reinterpret_cast<u64>(context_.bounce) - low - wrapped};
   return true;
 }
 
@@ -142,13 +149,27 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   const u64 now = __builtin_ia32_rdtsc();
   between_fills_ = (between_fills_ * 15 + (now - last_fill_)) / 16;
   last_fill_ = now;
-  const u64 segment = segment_base(cpu, site);
-  const u64 low = address(cpu, site);
+  const u64 segment = segment_base(cpu, context_, site);
+  u64 low = address(cpu, context_, site);
+  const bool code32 = !cpu.code64();
+  bool wraps_nowhere = false;
+  u64 wrapped = 0;  // what the check computes beyond the address
+  if (code32) {
+    if (segment == kNoSegment) return Filled::No;
+    const bool exact = site.narrow || site.page_entries || site.access == AccessKind::Segment;
+    wraps_nowhere = site.access == AccessKind::Range && !exact;
+    if (!exact && low > kLast32) return Filled::No;
+    if (site.narrow) wrapped = low - static_cast<u32>(low);
+    low = static_cast<u32>(low);
+    if (low + site.extent > kLast32 + 1) return Filled::No;
+    if (wraps_nowhere && (low < kWrapMargin || low + site.extent > kLast32 + 1 - kWrapMargin)) return Filled::No;
+  }
+  if (site.page_entries && !may_have_entry(low & ~kPageMask)) return Filled::No;
   const u64 high = low + site.extent;
   if (!x86::is_canonical(low) || !x86::is_canonical(high - 1) || high < low) return Filled::No;
 
   if (site.page_entries && ((low ^ (high - 1)) >> kPageShift) != 0)
-    return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
+    return bounce(cpu, site, low, view, wrapped) ? Filled::Once : Filled::No;
   Region region;
   ++counters_.walks;
   if (!find_page(cpu, low, site.write, region)) return Filled::No;
@@ -157,7 +178,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     ++counters_.walks;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
         next.offset - (next.start - region.start) != region.offset)
-      return bounce(cpu, site, low, view) ? Filled::Once : Filled::No;
+      return bounce(cpu, site, low, view, wrapped) ? Filled::Once : Filled::No;
     region.end = next.end;
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
@@ -185,6 +206,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     const u64 end = std::min(group + kPagesAtOnce * kPageSize, region.end & ~kPageMask);
     auto* table = context_.pages[view];
     for (u64 at = begin; at < end; at += kPageSize) {
+      if (!may_have_entry(at)) continue;
       PageEntry& to = table[(at >> kPageShift) % kPageEntries];
       if (to.delta != delta || (to.read_page != at && to.write_page != at))
         to = {.read_page = kNoBase, .write_page = kNoBase, .delta = delta, .unused = 0};
@@ -201,13 +223,19 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   Slot& slot = context_.slots[site.slot];
   const bool moved = slot.base != kNoBase;
   switch (site.access) {
-    case AccessKind::Range:
-      slot = {.base = region.start - static_cast<u64>(site.low),
-              .limit = region.end - region.start - site.extent,
-              .delta = delta};
+    case AccessKind::Range: {
+      u64 start = region.start, end = region.end;
+      if (wraps_nowhere) {
+        start = std::max<u64>(start, kWrapMargin);
+        end = std::min<u64>(end, kLast32 + 1 - kWrapMargin);
+      }
+      slot = {.base = start + wrapped - static_cast<u64>(site.low),
+              .limit = end - start - site.extent,
+              .delta = delta - wrapped};
       break;
+    }
     case AccessKind::Segment:
-      slot = {.base = segment, .limit = 0, .delta = delta + segment};
+      slot = {.base = segment, .limit = 0, .delta = delta + low - static_cast<u64>(site.disp)};
       break;
     case AccessKind::Constant:
       slot = {.base = kNoBase, .limit = 0, .delta = delta + (low & ~kPageMask)};
@@ -216,6 +244,8 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   ++counters_.slots;
   note(entry, region.global);
   if (!moved || site.access != AccessKind::Range) return Filled::Yes;
+  // Sums with a segment's base may lie beyond 4 GiB in 32-bit code: other modes' page entries are no help.
+  if (code32 && segment != 0) return Filled::Yes;
   // Sites of the kernel move with every task switch. Others do when they walk through memory, once a page, or when they
   // are scattered: then fills follow each other closely.
   const u64 limit = cpu.cpl != 3 ? kMovesOfKernel : between_fills_ < kCyclesBetweenFills ? kMovesInHaste : kMoves;
@@ -239,7 +269,8 @@ bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) {
 
 bool Translations::find_data(interp::Cpu& cpu, const Site& site, Code& place) const {
   Region region;
-  const u64 low = address(cpu, site);
+  u64 low = address(cpu, context_, site);
+  if (!cpu.code64()) low = static_cast<u32>(low);
   if (!x86::is_canonical(low) || !find_page(cpu, low, false, region)) return false;
   place.offset = region.offset + (low - region.start);
   return true;

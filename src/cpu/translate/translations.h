@@ -78,7 +78,7 @@ class Translations {
 
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
   bool delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta);
-  bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view);
+  bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped);
   void note(const Entry& entry, bool global);
   void forget(const Entry& entry);
   void drop(Log& log);

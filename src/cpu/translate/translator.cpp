@@ -107,12 +107,43 @@ Translator::Translator(const vm::VcpuSetup& setup, const Options& options, host:
 
 Translator::~Translator() { cpu_.memory.remove_code_listener(this); }
 
+namespace {
+
+bool is_flat_data(const Segment& segment) {
+  constexpr unsigned kTypeMask = 0xE, kWritableData = 2;  // expanding up
+  return (segment.type() & kTypeMask) == kWritableData && segment.s() && segment.present() && !segment.unusable() &&
+         segment.limit == 0xFFFFFFFF;
+}
+
+/// Whether offsets in 32-bit code are addresses, and nothing but paging restricts them.
+bool is_flat32(const interp::Cpu& cpu) {
+  const auto& segment = cpu.sys.segment;
+  if (cpu.mode != interp::CodeMode::Bits32 || !cpu.protected_mode() || segment[CS].base != 0 ||
+      segment[CS].limit != 0xFFFFFFFF || !segment[SS].db() || (cpu.cpl != 0 && cpu.cpl != 3))
+    return false;
+  for (const Seg seg : {SS, DS, ES}) {
+    if (!is_flat_data(segment[seg]) || segment[seg].base != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool Translator::translatable() const {
-  return cpu_.code64() && !cpu_.careful && cpu_.view != SoftTlb::Strict && !(cpu_.rflags & (rflags::TF | rflags::VM));
+  return (cpu_.code64() || is_flat32(cpu_)) && !cpu_.careful && cpu_.view != SoftTlb::Strict && !(cpu_.rflags & (rflags::TF | rflags::VM));
+}
+
+/// What 32-bit code relies on: upper halves that are clear, which the architecture leaves undefined, and bases.
+void Translator::give_32() {
+  for (unsigned reg = 0; reg < 8; ++reg) cpu_.r[reg] = static_cast<u32>(cpu_.r[reg]);
+  for (unsigned seg = FS; seg <= GS; ++seg) {
+    const Segment& segment = cpu_.sys.segment[seg];
+    context_.segment_base[seg - FS] = is_flat_data(segment) ? static_cast<u32>(segment.base) : kNoSegment;
+  }
 }
 
 Mode Translator::current_mode() const {
-  u8 bits = 0;
+  u8 bits = cpu_.code64() ? 0 : Mode::Code32;
   if (cpu_.cpl == 3) bits |= Mode::User;
   if (cpu_.cpl != 3 && cpu_.view == SoftTlb::SupervisorUserAccess) bits |= Mode::SupervisorUserAccess;
   if (cpu_.rflags & rflags::DF) bits |= Mode::Df;

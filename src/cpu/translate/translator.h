@@ -54,6 +54,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   void take_flags() { cpu_.rflags = interp_flags(); }
   u64 interp_flags() const;
   void give_flags();
+  void give_32();
   u64 rip_of(const Site& site) const { return site.block->rip + site.block->boundaries[site.boundary].guest; }
   const u8* host_of(const Block& block, unsigned boundary) const {
     return block.code + block.boundaries[boundary].host;
