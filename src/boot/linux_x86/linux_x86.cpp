@@ -19,6 +19,7 @@ struct Kernel {
   u64 size = 0;              ///< memory it needs from there until it has read the memory map
   u64 initrd_limit = 0;      ///< first address an initial RAM disk may not touch
   u32 header_end = 0;
+  bool wide = false;         ///< has the 64-bit entry
 };
 
 template <class T>
@@ -36,9 +37,6 @@ Result<Kernel> parse(const BootImages& images) {
                 version >> 8, version & 0xFF);
   }
   if (file.size() < header::kEnd) return fail(ErrorKind::Usage, "kernel '{}' is truncated", name);
-  if ((field<u16>(file, header::xloadflags) & XLF_KERNEL_64) == 0) {
-    return fail(ErrorKind::Usage, "kernel '{}' has no 64-bit entry: it is a 32-bit kernel; use an x86-64 one", name);
-  }
   const u8 setup_sects = file[header::setup_sects];
   const u64 setup_size = (u64{setup_sects == 0 ? u8{4} : setup_sects} + 1) * kSector;
   const u64 code_size = u64{field<u32>(file, header::syssize)} * 16;
@@ -52,6 +50,7 @@ Result<Kernel> parse(const BootImages& images) {
   kernel.address = field<u64>(file, header::pref_address);
   kernel.size = std::max<u64>(field<u32>(file, header::init_size), code_size);
   kernel.initrd_limit = u64{field<u32>(file, header::initrd_addr_max)} + 1;
+  kernel.wide = field<u16>(file, header::xloadflags) & XLF_KERNEL_64;
   kernel.header_end = std::min<u32>(header::magic + file[header::jump + 1], boot_params::e820_table);
   return kernel;
 }
@@ -96,7 +95,8 @@ Result<vm::x86::CpuState> load_bzimage(vm::GuestMemory& memory, const BootImages
   put_memory_map(zero_page, images.memory_map);
   memory.write(kParametersAddress, zero_page.data(), zero_page.size());
 
-  TRY_ASSIGN(vm::x86::CpuState state, flat64_state(memory, kernel.address + kEntry64));
+  TRY_ASSIGN(vm::x86::CpuState state, kernel.wide ? flat64_state(memory, kernel.address + kEntry64)
+                                                  : flat32_state(memory, kernel.address));
   state.regs.gpr[vm::x86::RSI] = kParametersAddress;
   return state;
 }

@@ -130,6 +130,23 @@ TEST(BzImage, StartsInLongModeAtItsPreferredAddress) {
   EXPECT_EQ(peek<u16>(guest, kPreferred), 0xC0DE);
 }
 
+TEST(BzImage, WithoutA64BitEntryStartsInProtectedMode) {
+  Guest guest(64 * kMiB);
+  auto file = bzimage();
+  file[header::xloadflags] = 0;
+  const auto state = boot(guest, file);
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_EQ(state->regs.rip, kPreferred);
+  EXPECT_EQ(state->regs.gpr[x86::RSI], kParametersAddress);
+  for (const auto reg : {x86::RBX, x86::RBP, x86::RDI}) EXPECT_EQ(state->regs.gpr[reg], 0u);
+  EXPECT_EQ(state->regs.rflags, x86::rflags::Fixed1);
+  EXPECT_EQ(state->sys.cr0 & (x86::cr0::PG | x86::cr0::PE), u64{x86::cr0::PE});
+  EXPECT_EQ(state->sys.efer, 0u);
+  EXPECT_TRUE(state->sys.segment[x86::CS].db());
+  EXPECT_EQ(state->sys.segment[x86::CS].selector, 0x10);
+  for (const auto seg : {x86::DS, x86::ES, x86::SS}) EXPECT_EQ(state->sys.segment[seg].selector, 0x18);
+}
+
 TEST(BzImage, PageTablesMapTheFirstFourGigabytesToThemselves) {
   Guest guest(64 * kMiB);
   const auto state = boot(guest, bzimage());
@@ -178,10 +195,6 @@ TEST(BzImage, RefusesWhatItCannotBootAndSaysWhy) {
   store(&file[header::version], u16{0x0204});
   EXPECT_EQ(error_of(boot(guest, file)),
             "kernel 'vmlinuz' has boot protocol 2.04; 2.12 (Linux 3.8) or later is needed");
-  file = bzimage();
-  file[header::xloadflags] = 0;
-  EXPECT_EQ(error_of(boot(guest, file)),
-            "kernel 'vmlinuz' has no 64-bit entry: it is a 32-bit kernel; use an x86-64 one");
   file = bzimage();
   store(&file[header::pref_address], ~u64{0} - 0x1000);
   EXPECT_NE(error_of(boot(guest, file)).find("outside 1 MiB to 4 GiB"), std::string::npos);
