@@ -54,9 +54,10 @@ start_process() {
 
 # start KERNEL CPUS MEMORY_MIB "APPEND" [OPTIONS...]: boots one of the prepared guests.
 start() {
-  local kernel=$1 cpus=$2 memory=$3 append=$4
+  local kernel=$1 cpus=$2 memory=$3 append=$4 initrd=$guests/initrd
   shift 4
-  start_process --kernel "$guests/$kernel" --initrd "$guests/initrd" --append "console=ttyS0 $append" \
+  [ ! -e "$initrd-$kernel" ] || initrd=$initrd-$kernel
+  start_process --kernel "$guests/$kernel" --initrd "$initrd" --append "console=ttyS0 $append" \
     --memory "${memory}M" --cpus "$cpus" "$@"
 }
 
