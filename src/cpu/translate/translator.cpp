@@ -97,7 +97,7 @@ Translator::Translator(const vm::VcpuSetup& setup, const Options& options, host:
   context_.vectors_loaded = context_.reload_vectors = false;
   context_.host_mxcsr = 0x1F80;
   context_.status_mask = rflags::kStatus;
-  context_.pushed_mask = rflags::kDefined & ~(rflags::kStatus | rflags::VM | rflags::RF);
+  context_.pushed_mask = rflags::Fixed1 | (rflags::kDefined & ~(rflags::kStatus | rflags::VM | rflags::RF));
   translations_.set_empty_jump(cache_.thunks().jump_miss);
   mode_index_ = cache_.mode_index(mode_);
   reset_stacks();
