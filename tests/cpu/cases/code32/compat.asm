@@ -1,5 +1,7 @@
 ; Compatibility mode: 32-bit code under 64-bit paging, in ring 0 and ring 3. Upper halves that 64-bit code left do not
 ; count, addresses wrap at 4 GiB where 64-bit code next to it has other memory, FS has a base, and both see what the other stored.
+; KVM without hardware behind it takes INT in compatibility mode for undefined.
+; kvm: hardware
 %include "long64.inc"
 %define OTHER_PD 0x200000 ; for 0x100000000..0x13FFFFFFF
 %define OTHER 0x600000    ; what is at 0x100000000
