@@ -118,7 +118,8 @@ constexpr RunOption kOptions[] = {
                       values[0], {{"auto", Auto}, {"kvm", Kvm}, {"translate", Translate}, {"interpret", Interpret}}));
        return {};
      }},
-    {"code-cache", "SIZE", 1, "the most memory that translated code takes, of all CPUs (an eighth of the guest's memory)",
+    {"code-cache", "SIZE", 1,
+     "the most memory that translated code takes, of all CPUs (an eighth of the guest's memory)",
      [](vmm::Config& config, Values values) -> Result<> {
        TRY_ASSIGN(config.code_cache, parse_size(values[0]));
        if (*config.code_cache < kMiB || *config.code_cache > kGiB) {

@@ -20,9 +20,8 @@ class KvmEngine final : public Engine {
                                 .clock = machine.clock(),
                                 .cpuid = cpu::x86::make_cpuid({.vcpu = id, .vcpus = cpus, .software = false})};
       // With the whole CPU model: a KVM without hardware shows the guest the host's CPUID, whatever it was told.
-      auto& helper =
-          engine->helpers_.emplace_back(std::make_unique<SoftwareCpu>(machine, engine->unused_bus_, id, cpus, nullptr,
-                                                                      cpu::interp::make_interpreter));
+      auto& helper = engine->helpers_.emplace_back(std::make_unique<SoftwareCpu>(
+          machine, engine->unused_bus_, id, cpus, nullptr, cpu::interp::make_interpreter));
       TRY_ASSIGN(auto vcpu, kvm.make_vcpu(setup, [&vcpu = helper->vcpu()](vm::x86::CpuState& state) -> vm::Exit {
         if (auto done = vcpu.set_state(state); !done) return {vm::ExitReason::Failed, done.error().message};
         auto exit = cpu::interp::step(vcpu);

@@ -19,7 +19,7 @@ struct Kernel {
   u64 size = 0;              ///< memory it needs from there until it has read the memory map
   u64 initrd_limit = 0;      ///< first address an initial RAM disk may not touch
   u32 header_end = 0;
-  bool wide = false;         ///< has the 64-bit entry
+  bool wide = false;  ///< has the 64-bit entry
 };
 
 template <class T>
@@ -95,8 +95,8 @@ Result<vm::x86::CpuState> load_bzimage(vm::GuestMemory& memory, const BootImages
   put_memory_map(zero_page, images.memory_map);
   memory.write(kParametersAddress, zero_page.data(), zero_page.size());
 
-  TRY_ASSIGN(vm::x86::CpuState state, kernel.wide ? flat64_state(memory, kernel.address + kEntry64)
-                                                  : flat32_state(memory, kernel.address));
+  TRY_ASSIGN(vm::x86::CpuState state,
+             kernel.wide ? flat64_state(memory, kernel.address + kEntry64) : flat32_state(memory, kernel.address));
   state.regs.gpr[vm::x86::RSI] = kParametersAddress;
   return state;
 }

@@ -1,7 +1,7 @@
 // Loads a Linux bzImage by the 64-bit boot protocol, or by the 32-bit one when the kernel is a 32-bit one: the
-// protected-mode code goes to its preferred address, the initial RAM disk as high as the kernel accepts it, the zero page
-// and the command line into low memory, and the boot CPU starts with RSI pointing at the zero page: in 64-bit mode at the
-// code's offset 0x200, or in 32-bit protected mode without paging at its beginning.
+// protected-mode code goes to its preferred address, the initial RAM disk as high as the kernel accepts it, the zero
+// page and the command line into low memory, and the boot CPU starts with RSI pointing at the zero page: in 64-bit mode
+// at the code's offset 0x200, or in 32-bit protected mode without paging at its beginning.
 #pragma once
 
 #include "base/result.h"

@@ -39,7 +39,8 @@ FaultClass class_of(Vector vector) {
 
 RunLoop::RunLoop(const vm::VcpuSetup& setup) : cpu_(setup) {
   cpu_.apic.set_wake([this] { wake(); });
-  if (auto done = RunLoop::set_state(reset_state(setup.id == 0, setup.id)); !done) log::error("{}", done.error().message);
+  if (auto done = RunLoop::set_state(reset_state(setup.id == 0, setup.id)); !done)
+    log::error("{}", done.error().message);
 }
 
 void RunLoop::kick() {

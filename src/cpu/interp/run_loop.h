@@ -1,7 +1,8 @@
-// What every software engine does between stretches of guest code: events, faults, sleep, single steps, the whole state.
-// An engine adds how code is run: run_code().
+// What every software engine does between stretches of guest code: events, faults, sleep, single steps, the whole
+// state. An engine adds how code is run: run_code().
 //
-//   run(): attend (signals, interrupts) -> wait (HLT, INIT) | run_one (careful) | run_code (until something wants attention)
+//   run(): attend (signals, interrupts) -> wait (HLT, INIT) | run_one (careful) | run_code (until something wants
+//   attention)
 //
 // A fault anywhere below leaves by longjmp through Cpu::raise and lands in run(), which delivers it.
 #pragma once
@@ -39,8 +40,8 @@ class RunLoop : public vm::Vcpu {
   /// Decoded instructions that refer to host-execution stubs must go, now.
   virtual void drop_decoded() = 0;
 
-  // What run() and step() call must not become part of them: GCC 12 drops branches (-ftree-dce) of a loop that is in one
-  // function with _setjmp.
+  // What run() and step() call must not become part of them: GCC 12 drops branches (-ftree-dce) of a loop that is in
+  // one function with _setjmp.
   [[gnu::noinline]] void run_one();  ///< exactly one instruction, with debug and shadow rules
   /// Fetch, decode, execute one; counted in `by_mnemonic`, an element each ZydisMnemonic, if there is one.
   void execute_at_rip(std::vector<u64>* by_mnemonic = nullptr);
@@ -64,7 +65,7 @@ class RunLoop : public vm::Vcpu {
   /// The class of the event being delivered, for double faults; empty when none is.
   std::optional<FaultClass> delivering_;
   unsigned failed_deliveries_ = 0;  ///< in a row
-  Insn single_;  ///< the instruction run outside any block
+  Insn single_;                     ///< the instruction run outside any block
 };
 
 }  // namespace vireo::cpu::interp

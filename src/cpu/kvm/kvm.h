@@ -25,8 +25,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 

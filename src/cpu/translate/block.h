@@ -24,8 +24,8 @@ struct Block {
   u16 bytes = 0;
   /// A single instruction that runs into another page has the rest of its bytes there.
   u64 second_offset = 0;
-  u16 first_bytes = 0;       ///< bytes in the first page; all of them unless it crosses
-  const u8* via = nullptr;   ///< crosses: where edges lead to, so that they hold only while both pages are mapped so
+  u16 first_bytes = 0;      ///< bytes in the first page; all of them unless it crosses
+  const u8* via = nullptr;  ///< crosses: where edges lead to, so that they hold only while both pages are mapped so
   bool crossing() const { return first_bytes != bytes; }
   static constexpr unsigned kChunks = 3;
   u32 generation[kChunks] = {};  ///< of the 256-byte chunks it lies in, from the first
@@ -73,11 +73,11 @@ struct Helper {
 struct Edge {
   u64 target = 0;
   Block* from = nullptr;
-  Block* to = nullptr;       ///< linked
-  u8* place = nullptr;       ///< within a page: the jump's 32-bit displacement, as written
+  Block* to = nullptr;           ///< linked
+  u8* place = nullptr;           ///< within a page: the jump's 32-bit displacement, as written
   const u8* place_at = nullptr;  ///< the same, where it runs
-  u32 slot = 0;              ///< to another page: index into Context::edges
-  const u8* stub = nullptr;  ///< where it leads while not linked
+  u32 slot = 0;                  ///< to another page: index into Context::edges
+  const u8* stub = nullptr;      ///< where it leads while not linked
 };
 
 }  // namespace vireo::cpu::translate

@@ -125,7 +125,8 @@ u64 Translator::on_jump(Translator* self, u64) {
 u64 Translator::go_on(const Block& block, unsigned boundary, u64 forgotten) {
   if (translations_.forgotten() != forgotten) return kLeave;  // and the block may be gone, with the whole cache
   if (cpu_.block_ended || cpu_.halt_requested || cpu_.careful || boundary >= block.boundaries.size() || block.dead ||
-      cpu_.rip != block.rip + block.boundaries[boundary].guest || cpu_.attention.load(std::memory_order_relaxed) || cpu_.host_exec->wants_flush || !begin_code())
+      cpu_.rip != block.rip + block.boundaries[boundary].guest || cpu_.attention.load(std::memory_order_relaxed) ||
+      cpu_.host_exec->wants_flush || !begin_code())
     return kLeave;
   give_flags();
   return reinterpret_cast<u64>(host_of(block, boundary));

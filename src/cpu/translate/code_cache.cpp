@@ -160,16 +160,17 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   }
   plan_.make(block.no_groups, [&](u64 at) { return stress_.pages_everywhere || scattered.contains(at); });
 
-  const auto view = mode.user()                                ? SoftTlb::User
+  const auto view = mode.user()                              ? SoftTlb::User
                     : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess
-                                                               : SoftTlb::Supervisor;
+                                                             : SoftTlb::Supervisor;
   u8* const to = code_.writable() + used_;
   Emitter emit(to, code_.writable() + code_.size(), code_.executable() + used_);
   Generator generator(emit, layout_, thunks_, tables_, context_);
   generator.run(plan_, mode, view, block, [&](unsigned i) {
     const GuestInsn& guest = plan_.insns[i];
     interp::Insn insn;
-    (void)interp::decode(cpu, mode.code32() ? interp::CodeMode::Bits32 : interp::CodeMode::Bits64, {guest.bytes, guest.length}, insn);
+    (void)interp::decode(cpu, mode.code32() ? interp::CodeMode::Bits32 : interp::CodeMode::Bits64,
+                         {guest.bytes, guest.length}, insn);
     return insn;
   });
   if constexpr (kVerify) {

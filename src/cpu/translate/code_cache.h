@@ -54,9 +54,7 @@ class CodeCache {
   void link(u32 edge, Block& to);
   void unlink(Edge& edge);
   void set_jump(Block& to) { context_.jumps[to.mode][to.rip % kJumpEntries] = reinterpret_cast<u64>(to.code); }
-  void clear_jump(unsigned mode, u32 index) {
-    context_.jumps[mode][index] = reinterpret_cast<u64>(thunks_.jump_miss);
-  }
+  void clear_jump(unsigned mode, u32 index) { context_.jumps[mode][index] = reinterpret_cast<u64>(thunks_.jump_miss); }
 
   /// Drops the blocks of `page` whose code changed.
   void check_page(u64 page);

@@ -33,29 +33,29 @@ constexpr u64 kNoSegment = u64{1} << 62;  ///< whatever 32 bits are added: not c
 
 constexpr unsigned kSlots = 1 << 18;
 constexpr unsigned kEdgeSlots = 1 << 17;
-constexpr unsigned kModes = 8;                ///< modes known at a time
-constexpr unsigned kJumpEntries = 1 << 16;    ///< indexed by the low 16 bits of RIP
+constexpr unsigned kModes = 8;              ///< modes known at a time
+constexpr unsigned kJumpEntries = 1 << 16;  ///< indexed by the low 16 bits of RIP
 
 struct Context {
-  u64 flags_ax;      ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
-  u64 spill;         ///< within one instruction
-  alignas(64) u8 bounce[64];  ///< what one access reads, put together from two pages
+  u64 flags_ax;                  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
+  u64 spill;                     ///< within one instruction
+  alignas(64) u8 bounce[64];     ///< what one access reads, put together from two pages
   u64 status_mask, pushed_mask;  ///< of RFLAGS: what the host's flags hold, and what PUSHF takes from Cpu::rflags
-  u64 target;        ///< RIP an indirect jump goes to
-  u64 argument;      ///< of the C++ function that is called
-  u64 resume;        ///< where code goes on after it
-  u64 code_sp;       ///< RSP of translated code: the host's return addresses of guest calls
-  u64 host_sp;       ///< RSP of the C++ code below
-  u64 self;          ///< the translator
-  u64 function[8];   ///< C++ functions, by Call
-  u64 segment_base[2];  ///< FS and GS in 32-bit code: kNoSegment unless they are flat but for their base
-  bool vectors_loaded;  ///< the guest's vector registers and MXCSR are in the host's
-  bool reload_vectors;  ///< before going on: they were stored for C++
+  u64 target;                    ///< RIP an indirect jump goes to
+  u64 argument;                  ///< of the C++ function that is called
+  u64 resume;                    ///< where code goes on after it
+  u64 code_sp;                   ///< RSP of translated code: the host's return addresses of guest calls
+  u64 host_sp;                   ///< RSP of the C++ code below
+  u64 self;                      ///< the translator
+  u64 function[8];               ///< C++ functions, by Call
+  u64 segment_base[2];           ///< FS and GS in 32-bit code: kNoSegment unless they are flat but for their base
+  bool vectors_loaded;           ///< the guest's vector registers and MXCSR are in the host's
+  bool reload_vectors;           ///< before going on: they were stored for C++
   u32 host_mxcsr;
   Slot slots[kSlots];
-  u64 edges[kEdgeSlots];                     ///< host addresses that jumps to other pages go through
-  PageEntry pages[3][kPageEntries];          ///< by SoftTlb::View, Strict apart
-  u64 jumps[kModes][kJumpEntries];           ///< host addresses of indirect entries
+  u64 edges[kEdgeSlots];             ///< host addresses that jumps to other pages go through
+  PageEntry pages[3][kPageEntries];  ///< by SoftTlb::View, Strict apart
+  u64 jumps[kModes][kJumpEntries];   ///< host addresses of indirect entries
 };
 
 }  // namespace vireo::cpu::translate

@@ -45,11 +45,13 @@ class Emitter {
   }
 
   // --- Operands
-  /// ModRM, SIB and displacement. `reg` is the 3-bit field. With `wide_disp` the displacement has 32 bits if it has any.
+  /// ModRM, SIB and displacement. `reg` is the 3-bit field. With `wide_disp` the displacement has 32 bits if it has
+  /// any.
   void modrm(unsigned reg, const Mem& mem, bool wide_disp = false);
   void modrm(unsigned reg, Host rm) { byte(0xC0 | (reg & 7) << 3 | (num(rm) & 7)); }
   static unsigned rex_xb(const Mem& mem) {
-    return (mem.index != Host::None ? (num(mem.index) >> 3) << 1 : 0) | (mem.base != Host::None ? num(mem.base) >> 3 : 0);
+    return (mem.index != Host::None ? (num(mem.index) >> 3) << 1 : 0) |
+           (mem.base != Host::None ? num(mem.base) >> 3 : 0);
   }
 
   // --- Instructions: 64-bit operands unless the name says 32

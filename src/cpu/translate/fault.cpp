@@ -1,5 +1,5 @@
-// Faults that translated code meets on the host: a misaligned vector, a division by zero, an unmasked SIMD exception, an
-// address that is not canonical (kNoBase passes the check of an empty slot; off RBP that is a stack fault, SIGBUS).
+// Faults that translated code meets on the host: a misaligned vector, a division by zero, an unmasked SIMD exception,
+// an address that is not canonical (kNoBase passes the check of an empty slot; off RBP that is a stack fault, SIGBUS).
 // The interpreter executes the instruction and raises what the guest gets. Anything else is ours, and goes to whoever
 // was there before.
 #include <signal.h>

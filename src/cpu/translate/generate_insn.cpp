@@ -94,7 +94,8 @@ void Generator::emit_plain(const GuestInsn& insn) {
     }
     if (stand == nullptr) {
       stand = &stands[count];
-      *stand = {.host = count == 0 ? T2 : T1, .reg = operand.reg, .high = operand.high, .read = false, .written = false};
+      *stand = {
+          .host = count == 0 ? T2 : T1, .reg = operand.reg, .high = operand.high, .read = false, .written = false};
       ++count;
     }
     stand->read = stand->read || operand.read || operand.size < 4;
@@ -152,13 +153,9 @@ void Generator::emit_lea(const GuestInsn& insn) {
   if (home(to.reg) == Host::None) e_.store(layout_.gpr(to.reg), host);
 }
 
-void Generator::load_pointer(Host to, const Mem& from) {
-  mode_.code32() ? e_.load32(to, from) : e_.load(to, from);
-}
+void Generator::load_pointer(Host to, const Mem& from) { mode_.code32() ? e_.load32(to, from) : e_.load(to, from); }
 
-void Generator::store_pointer(const Mem& to, Host from) {
-  mode_.code32() ? e_.store32(to, from) : e_.store(to, from);
-}
+void Generator::store_pointer(const Mem& to, Host from) { mode_.code32() ? e_.store32(to, from) : e_.store(to, from); }
 
 void Generator::store_pointer_imm(const Mem& to, i32 value) {
   mode_.code32() ? e_.store_dword(to, static_cast<u32>(value)) : e_.store_imm32(to, value);
@@ -297,8 +294,13 @@ void Generator::emit_call(const GuestInsn& insn) {
   lea_pointer(kStack, {.base = kStack, .disp = -insn.width});
   const u32 index = new_edge(insn.target);
   Edge& edge = tables_.edges[index];
-  Cold cold{.kind = Cold::Kind::Link, .from = {}, .index = index, .restore_flags = false, .restore_from_memory = false,
-            .back = nullptr, .call = Call::Link};
+  Cold cold{.kind = Cold::Kind::Link,
+            .from = {},
+            .index = index,
+            .restore_flags = false,
+            .restore_from_memory = false,
+            .back = nullptr,
+            .call = Call::Link};
   if (crosses(insn.target)) {
     e_.call(layout_.edge(edge.slot));
   } else {

@@ -63,7 +63,8 @@ void Generator::address_to_t1(const Group& group, bool with_disp) {
 
 void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold& cold) {
   const u32 slot = site.slot;
-  const bool pages = group.page_entries && !(mode_.code32() && group.segment != 0) && group.disp == static_cast<i32>(group.disp) && site.extent <= kPageSize;
+  const bool pages = group.page_entries && !(mode_.code32() && group.segment != 0) &&
+                     group.disp == static_cast<i32>(group.disp) && site.extent <= kPageSize;
   site.page_entries = pages;
   site.low = pages || group.narrow ? 0 : group.disp;
   address_to_t1(group, pages);
@@ -110,8 +111,13 @@ void Generator::emit_check(u16 number) {
   site.block = block_;
   context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = 0};
   group_slots_[number] = site.slot;
-  Cold cold{.kind = Cold::Kind::Site, .from = {}, .index = index, .restore_flags = false, .restore_from_memory = false,
-            .back = e_.at(), .call = Call::Access};
+  Cold cold{.kind = Cold::Kind::Site,
+            .from = {},
+            .index = index,
+            .restore_flags = false,
+            .restore_from_memory = false,
+            .back = e_.at(),
+            .call = Call::Access};
   switch (group.kind) {
     case AccessKind::Range:
       emit_range_check(group, site, live, cold);

@@ -29,7 +29,8 @@ const ZydisDecoder& decoder(bool code32) {
 }
 
 bool is_gpr(ZydisRegisterClass c) {
-  return c == ZYDIS_REGCLASS_GPR8 || c == ZYDIS_REGCLASS_GPR16 || c == ZYDIS_REGCLASS_GPR32 || c == ZYDIS_REGCLASS_GPR64;
+  return c == ZYDIS_REGCLASS_GPR8 || c == ZYDIS_REGCLASS_GPR16 || c == ZYDIS_REGCLASS_GPR32 ||
+         c == ZYDIS_REGCLASS_GPR64;
 }
 
 bool is_vector(ZydisRegisterClass c) {
@@ -108,7 +109,8 @@ bool is_plain_integer(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_SFENCE:
       return true;
     default:
-      return (mnemonic >= ZYDIS_MNEMONIC_SETB && mnemonic <= ZYDIS_MNEMONIC_SETZ && mnemonic != ZYDIS_MNEMONIC_SETSSBSY) ||
+      return (mnemonic >= ZYDIS_MNEMONIC_SETB && mnemonic <= ZYDIS_MNEMONIC_SETZ &&
+              mnemonic != ZYDIS_MNEMONIC_SETSSBSY) ||
              (mnemonic >= ZYDIS_MNEMONIC_CMOVB && mnemonic <= ZYDIS_MNEMONIC_CMOVZ);
   }
 }
@@ -179,7 +181,8 @@ bool ends(ZydisMnemonic mnemonic) {
 bool has_hidden_register(const GuestInsn& insn, u16 which) {
   for (unsigned i = 0; i < insn.in.operand_count; ++i) {
     const auto& operand = insn.operands[i];
-    if (operand.visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT || operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+    if (operand.visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT || operand.type != ZYDIS_OPERAND_TYPE_REGISTER)
+      continue;
     if (!is_gpr(ZydisRegisterGetClass(operand.reg.value))) continue;
     if (which & (1u << gpr_of(operand.reg.value).reg)) return true;
   }
@@ -499,8 +502,7 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   if (in.mnemonic == ZYDIS_MNEMONIC_CLI) return mode.user() ? Kind::Helper : Kind::Cli;
   if (in.mnemonic == ZYDIS_MNEMONIC_STI) return mode.user() ? Kind::HelperEnd : Kind::Sti;
   if (in.mnemonic == (insn.code32() ? ZYDIS_MNEMONIC_PUSHFD : ZYDIS_MNEMONIC_PUSHFQ)) return Kind::PushFlags;
-  if (in.mnemonic == ZYDIS_MNEMONIC_LEAVE)
-    return in.operand_width == insn.width * 8 ? Kind::Leave : Kind::Helper;
+  if (in.mnemonic == ZYDIS_MNEMONIC_LEAVE) return in.operand_width == insn.width * 8 ? Kind::Leave : Kind::Helper;
   if (in.mnemonic == ZYDIS_MNEMONIC_PUSH || in.mnemonic == ZYDIS_MNEMONIC_POP) {
     const auto& operand = insn.operands[0];
     if (in.operand_width != insn.width * 8) return Kind::Helper;

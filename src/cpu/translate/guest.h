@@ -11,27 +11,28 @@ using vm::x86::Gpr;
 
 /// How an instruction is generated (generate*.cpp).
 enum class Kind : u8 {
-  Plain,        ///< the same instruction in host registers, its memory operand checked
-  Nothing,      ///< a hint
+  Plain,    ///< the same instruction in host registers, its memory operand checked
+  Nothing,  ///< a hint
   Lea,
   Push,
   Pop,
   Leave,
-  Jump,         ///< direct
-  Branch,       ///< Jcc
-  Call,         ///< direct
-  JumpTo,       ///< indirect, by register or memory
+  Jump,    ///< direct
+  Branch,  ///< Jcc
+  Call,    ///< direct
+  JumpTo,  ///< indirect, by register or memory
   CallTo,
   Return,
   Cli,
   Sti,
   PushFlags,
-  Helper,       ///< by the interpreter, goes on behind it when nothing forbids
-  HelperEnd,    ///< by the interpreter, ends the block
+  Helper,     ///< by the interpreter, goes on behind it when nothing forbids
+  HelperEnd,  ///< by the interpreter, ends the block
 };
 
 /// 32-bit code adds displacements up to this to registers in 64 bits. That is right as long as the sum does not wrap at
-/// 4 GiB, so its checks let nothing pass that is closer than this to either end, and what passed could not have wrapped.
+/// 4 GiB, so its checks let nothing pass that is closer than this to either end, and what passed could not have
+/// wrapped.
 constexpr i64 kWrapMargin = kPageSize;
 
 /// A register operand that is a guest general register.
@@ -64,18 +65,18 @@ struct GuestInsn {
   u8 bytes[15];
   u64 rip = 0;
   u8 length = 0;
-  u8 width = 8;            ///< bytes of a stack slot, a return address, a pointer: 4 in 32-bit code
+  u8 width = 8;  ///< bytes of a stack slot, a return address, a pointer: 4 in 32-bit code
   Kind kind = Kind::Helper;
   bool reads_rcx = false;  ///< implicitly: shifts by CL, CMPXCHG16B
   bool vector = false;     ///< needs the guest's vector registers or MXCSR in the host's
   u8 operand_count = 0;
   RegOperand regs[4];
   MemOperand mem;
-  u16 written_gprs = 0;    ///< bit set of Gpr, implicit ones included
-  u16 flags_read = 0;      ///< status flags
-  u16 flags_killed = 0;    ///< status flags that are always overwritten
-  u64 target = 0;          ///< Jump, Branch, Call
-  i64 imm = 0;             ///< PUSH imm, RET imm, ADD RSP, imm, ...
+  u16 written_gprs = 0;  ///< bit set of Gpr, implicit ones included
+  u16 flags_read = 0;    ///< status flags
+  u16 flags_killed = 0;  ///< status flags that are always overwritten
+  u64 target = 0;        ///< Jump, Branch, Call
+  i64 imm = 0;           ///< PUSH imm, RET imm, ADD RSP, imm, ...
 
   bool code32() const { return width == 4; }
   u64 next_rip() const { return code32() ? static_cast<u32>(rip + length) : rip + length; }

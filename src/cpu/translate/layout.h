@@ -35,7 +35,7 @@ struct Layout {
   i32 vectors = 0, mxcsr = 0, opmask = 0;  ///< Cpu::fpu
   i32 context = 0;
   const Context* object = nullptr;  ///< the one at that distance
-  bool avx512 = false;  ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
+  bool avx512 = false;              ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
 
   Mem gpr(unsigned reg) const { return field(registers + static_cast<i32>(reg) * 8); }
   Mem base_of(unsigned segment, bool code32) const {
@@ -46,9 +46,7 @@ struct Layout {
   Mem at(T Context::* member) const {
     return field(context + offset_of(member));
   }
-  Mem function(Call call) const {
-    return field(context + offset_of(&Context::function) + static_cast<i32>(call) * 8);
-  }
+  Mem function(Call call) const { return field(context + offset_of(&Context::function) + static_cast<i32>(call) * 8); }
   Mem slot(u32 index, u64 Slot::* member) const {
     return field(context + offset_of(&Context::slots) + static_cast<i32>(index * sizeof(Slot)) +
                  distance(kSlot, kSlot.*member));

@@ -47,8 +47,17 @@ bool is_plain_move(const GuestInsn& insn) {
 }  // namespace
 
 bool stack_access(const GuestInsn& insn, MemOperand& mem) {
-  mem = {.present = true, .agen = false, .read = false, .written = false, .base = RSP, .index = -1, .scale = 0,
-         .segment = SS, .narrow = false, .size = insn.width, .disp = 0};
+  mem = {.present = true,
+         .agen = false,
+         .read = false,
+         .written = false,
+         .base = RSP,
+         .index = -1,
+         .scale = 0,
+         .segment = SS,
+         .narrow = false,
+         .size = insn.width,
+         .disp = 0};
   switch (insn.kind) {
     case Kind::Push:
     case Kind::PushFlags:
@@ -146,7 +155,8 @@ void Plan::add_access(Access& access, unsigned at, const MemOperand& mem, bool n
   if (wanted.segment != 0) {
     if (mem.base < 0 && mem.index < 0 && !mem.narrow) {
       wanted.kind = AccessKind::Segment;
-      extent = insns[at].rip >> 63 || (insns[at].code32() && insns[at].rip >> 31) ? kKernelSegmentExtent : kUserSegmentExtent;
+      extent = insns[at].rip >> 63 || (insns[at].code32() && insns[at].rip >> 31) ? kKernelSegmentExtent
+                                                                                  : kUserSegmentExtent;
     } else {
       shareable = false;
     }
@@ -247,7 +257,8 @@ void Plan::place_checks() {
       if (base >= 0) disp -= values_[at][base].offset;
       if (index >= 0) disp -= values_[at][index].offset << group.scale;
       // Far from the register that is there the sum would wrap at 4 GiB, and the check would fail.
-      if (insns[at].code32() && at != group.first && (disp < -kFarDisplacement || disp > kFarDisplacement)) return false;
+      if (insns[at].code32() && at != group.first && (disp < -kFarDisplacement || disp > kFarDisplacement))
+        return false;
       group.check_at = static_cast<u16>(at);
       group.base = base;
       group.index = index;

@@ -51,7 +51,8 @@ struct Plan {
       if (!memory[i].present() && !stack[i].present()) continue;
       if (!pages_at(insns[i].rip)) continue;
       for (const Access& access : {memory[i], stack[i]}) {
-        if (access.present() && groups[access.group].kind == AccessKind::Range) groups[access.group].page_entries = true;
+        if (access.present() && groups[access.group].kind == AccessKind::Range)
+          groups[access.group].page_entries = true;
       }
     }
     place_checks();

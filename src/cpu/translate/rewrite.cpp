@@ -9,9 +9,9 @@ constexpr unsigned kSegmentPrefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
 
 /// The register fields of an instruction, extension bits included, before and after substitution.
 struct Fields {
-  unsigned reg = 0;    ///< 5 bits
-  unsigned rm = 0;     ///< 5 bits, when not memory
-  unsigned vvvv = 0;   ///< 5 bits
+  unsigned reg = 0;   ///< 5 bits
+  unsigned rm = 0;    ///< 5 bits, when not memory
+  unsigned vvvv = 0;  ///< 5 bits
   unsigned x = 0, b = 0;
 };
 

@@ -88,7 +88,7 @@ Thunks make_thunks(Emitter& e, const Layout& layout) {
 
   thunks.enter = e.at();
   for (const Host reg : kSaved) push(e, reg);
-  push(e, Host::RAX);                                           // aligns the stack
+  push(e, Host::RAX);                                               // aligns the stack
   e.bytes(reinterpret_cast<const u8*>("\xF3\x48\x0F\xAE\xDF"), 5);  // wrgsbase rdi
   e.store(layout.at(&Context::host_sp), Host::RSP);
   e.store(layout.at(&Context::resume), Host::RSI);

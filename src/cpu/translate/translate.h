@@ -31,7 +31,8 @@
 //   that are overwritten before anybody reads them may be wrong in what a fault saves.
 // - Host code reaches guest memory only through what a check (generate_memory.cpp) let pass, and a slot changes only
 //   while no check that was passed is still relied on (Translations::forgotten).
-// - In 32-bit code the upper halves of registers are zero. A checked access is at register + displacement in 64 bits when
+// - In 32-bit code the upper halves of registers are zero. A checked access is at register + displacement in 64 bits
+// when
 //   that cannot have wrapped (kWrapMargin), else the address is wrapped before it is checked.
 // - Stores go nowhere near code: pages with code users have no slots for stores (vm/memory/memory.h). A store to one is
 //   executed by the interpreter, which changes the generation, and every vCPU drops the blocks before it goes on.
@@ -48,8 +49,8 @@ namespace vireo::cpu::translate {
 
 /// What tests do to it, so that rare ways are taken all the time.
 struct Stress {
-  u32 flush_every = 0;             ///< translations after which the code cache is flushed; 0: when it is full
-  u32 fallback_every = 0;          ///< every n-th instruction of a block is the interpreter's; 0: none
+  u32 flush_every = 0;                ///< translations after which the code cache is flushed; 0: when it is full
+  u32 fallback_every = 0;             ///< every n-th instruction of a block is the interpreter's; 0: none
   bool pages_everywhere = false;      ///< no access has a slot to itself: all are checked by the table of pages
   bool attention_everywhere = false;  ///< translated code is left at every edge of a block, and events are looked for
   bool forget_everywhere = false;     ///< whenever it is entered, all address translation is forgotten

@@ -54,7 +54,8 @@ bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
 
 /// The page that maps `va`, as far as it lies in one slot of RAM.
 bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
-  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read);
+  const auto t =
+      x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read);
   if (!t.ok || !allowed(cpu, t)) return false;
   const u64 size = cpu.sys.cr0 & cr0::PG ? u64{1} << t.page_shift : kGiB;  // without paging all is one piece
   u64 gpa = t.gpa & ~(size - 1);
@@ -85,8 +86,8 @@ bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
   return false;
 }
 
-/// Narrows the region to the pages around [low, high) that hold no code, at most `around` each way. False: some of these
-/// do.
+/// Narrows the region to the pages around [low, high) that hold no code, at most `around` each way. False: some of
+/// these do.
 bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high, u64 around) {
   const u64 first = (region.offset + (low - region.start)) >> kPageShift;
   const u64 last = (region.offset + (high - 1 - region.start)) >> kPageShift;
@@ -123,8 +124,15 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
   delta = reinterpret_cast<u64>(memory_.base()) + region.offset - region.start;
   if (!may_have_entry(page)) return true;
   known = {.read_page = page, .write_page = kNoBase, .delta = delta, .unused = 0};
-  note({.first = region.mapped_first, .last = region.mapped_last, .first_page = 0, .last_page = 0, .stub = 0,
-        .index = static_cast<u32>(index), .count = 1, .what = What::Page, .table = static_cast<u8>(view),
+  note({.first = region.mapped_first,
+        .last = region.mapped_last,
+        .first_page = 0,
+        .last_page = 0,
+        .stub = 0,
+        .index = static_cast<u32>(index),
+        .count = 1,
+        .what = What::Page,
+        .table = static_cast<u8>(view),
         .write = false},
        region.global);
   return true;
@@ -132,7 +140,8 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
 
 /// A read across pages that do not follow in RAM: what is read is put together where the access finds it, this once.
 bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped) {
-  if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce) return false;
+  if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce)
+    return false;
   const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
   u64 deltas[2];
   if (first >= site.extent || !delta_for_read(cpu, low, view, deltas[0]) ||
@@ -183,7 +192,8 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
   }
-  if (site.write && !avoid_code(memory_, region, low, high, site.page_entries ? kPagesAtOnce : kLookAround)) return Filled::No;
+  if (site.write && !avoid_code(memory_, region, low, high, site.page_entries ? kPagesAtOnce : kLookAround))
+    return Filled::No;
 
   const u64 host = reinterpret_cast<u64>(memory_.base()) + region.offset;
   const u64 delta = host - region.start;
@@ -277,14 +287,29 @@ bool Translations::find_data(interp::Cpu& cpu, const Site& site, Code& place) co
 }
 
 void Translations::note_edge(u32 slot, const u8* stub, const Code& code) {
-  note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = reinterpret_cast<u64>(stub),
-        .index = slot, .count = 1, .what = What::Edge, .table = 0, .write = false},
+  note({.first = code.first,
+        .last = code.last,
+        .first_page = 0,
+        .last_page = 0,
+        .stub = reinterpret_cast<u64>(stub),
+        .index = slot,
+        .count = 1,
+        .what = What::Edge,
+        .table = 0,
+        .write = false},
        code.global);
 }
 
 void Translations::note_jump(unsigned mode, u64 rip, const Code& code) {
-  note({.first = code.first, .last = code.last, .first_page = 0, .last_page = 0, .stub = 0,
-        .index = static_cast<u32>(rip % kJumpEntries), .count = 1, .what = What::Jump, .table = static_cast<u8>(mode),
+  note({.first = code.first,
+        .last = code.last,
+        .first_page = 0,
+        .last_page = 0,
+        .stub = 0,
+        .index = static_cast<u32>(rip % kJumpEntries),
+        .count = 1,
+        .what = What::Jump,
+        .table = static_cast<u8>(mode),
         .write = false},
        code.global);
 }
@@ -348,7 +373,9 @@ void Translations::flush_non_global() {
 }
 
 void Translations::flush_page(u64 va) {
-  const auto match = [va](const Entry& entry) { return entry.first <= va + (kPageSize - 1) && entry.last >= (va & ~kPageMask); };
+  const auto match = [va](const Entry& entry) {
+    return entry.first <= va + (kPageSize - 1) && entry.last >= (va & ~kPageMask);
+  };
   drop_if(log_for(va, false), match);
   drop_if(log_for(va, true), match);
   ++counters_.page_flushes;

@@ -16,7 +16,8 @@ namespace vireo::cpu::translate {
 class Translations {
  public:
   /// `empty_jump` is what an empty entry of Context::jumps holds.
-  Translations(vm::GuestMemory& memory, Context& context, host::Map log) : memory_(memory), context_(context), map_(std::move(log)) {
+  Translations(vm::GuestMemory& memory, Context& context, host::Map log)
+      : memory_(memory), context_(context), map_(std::move(log)) {
     clear();
   }
   static constexpr u64 kLogBytes = 8 * kMiB;
@@ -61,13 +62,13 @@ class Translations {
  private:
   enum class What : u8 { Slot, Page, Edge, Jump };
   struct Entry {
-    u64 first, last;              ///< guest addresses
-    u32 first_page, last_page;    ///< of RAM, when write
-    u64 stub;                     ///< Edge
+    u64 first, last;            ///< guest addresses
+    u32 first_page, last_page;  ///< of RAM, when write
+    u64 stub;                   ///< Edge
     u32 index;
-    u16 count;                    ///< Page: entries from index on
+    u16 count;  ///< Page: entries from index on
     What what;
-    u8 table;                     ///< Page: view; Jump: mode
+    u8 table;  ///< Page: view; Jump: mode
     bool write;
   };
   struct Log {

@@ -29,7 +29,8 @@ bool announces_avx512(const CpuidTable& cpuid) {
 Result<> supported() {
   constexpr u64 kHwcap2FsGsBase = 2;  // Linux arch/x86/include/uapi/asm/hwcap2.h
   if (!(::getauxval(AT_HWCAP2) & kHwcap2FsGsBase))
-    return fail(ErrorKind::Failed, "the translator needs the host's FSGSBASE instructions (Linux 5.9 and an Ivy Bridge, Zen or later)");
+    return fail(ErrorKind::Failed,
+                "the translator needs the host's FSGSBASE instructions (Linux 5.9 and an Ivy Bridge, Zen or later)");
   if (!host_has_bmi2() || !host_has_avx())
     return fail(ErrorKind::Failed, "the translator needs a host CPU with AVX and BMI2 (Haswell, Zen or later)");
   return {};
@@ -130,7 +131,8 @@ bool is_flat32(const interp::Cpu& cpu) {
 }  // namespace
 
 bool Translator::translatable() const {
-  return (cpu_.code64() || is_flat32(cpu_)) && !cpu_.careful && cpu_.view != SoftTlb::Strict && !(cpu_.rflags & (rflags::TF | rflags::VM));
+  return (cpu_.code64() || is_flat32(cpu_)) && !cpu_.careful && cpu_.view != SoftTlb::Strict &&
+         !(cpu_.rflags & (rflags::TF | rflags::VM));
 }
 
 /// What 32-bit code relies on: upper halves that are clear, which the architecture leaves undefined, and bases.
@@ -170,9 +172,9 @@ void Translator::enter_mode() {
   }
   mode_ = mode;
   mode_index_ = index;
-  view_ = mode.user()                                ? SoftTlb::User
+  view_ = mode.user()                              ? SoftTlb::User
           : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess
-                                                     : SoftTlb::Supervisor;
+                                                   : SoftTlb::Supervisor;
   context_.code_sp = stack_pointers_[index];
 }
 

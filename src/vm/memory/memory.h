@@ -17,8 +17,8 @@
 //
 // Engines that store without looking at generations (through translations they keep) follow a second rule, by page: a
 // page with code users, code_users(page) != 0, is never stored to in that way. An engine that begins to use code of a
-// page calls add_code_user(), which returns after every other listener has let go of its ways to store to the page; when
-// it has dropped the last code of the page, remove_code_user(). A changed generation in such a page is told to all
+// page calls add_code_user(), which returns after every other listener has let go of its ways to store to the page;
+// when it has dropped the last code of the page, remove_code_user(). A changed generation in such a page is told to all
 // listeners.
 #pragma once
 
