@@ -21,6 +21,7 @@ struct Block {
   u8 mode = 0;     ///< index of its mode
   bool dead = false;
   bool no_groups = false;
+  bool code32 = false;  ///< its mode has Mode::Code32
   u16 bytes = 0;
   /// A single instruction that runs into another page has the rest of its bytes there.
   u64 second_offset = 0;

@@ -152,6 +152,7 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   block.offset = offset;
   block.mode = static_cast<u8>(mode_index);
   block.no_groups = ungrouped.contains(rip);
+  block.code32 = (mode.bits & Mode::Code32) != 0;
   if (second != nullptr ? !decode_crossing(cpu, block, mode, *second) : !decode(cpu, block, mode)) {
     blocks_.pop_back();
     leave_page(page);

@@ -54,8 +54,8 @@ void Generator::begin_instruction() {
   // Checks that others rely on first: when one of the others fails, the interpreter executes the instruction and code
   // goes on behind it.
   for (const bool alone : {false, true}) {
-    for (u16 g = 0; g < plan_->groups.size(); ++g) {
-      if (plan_->groups[g].check_at == at_ && plan_->groups[g].alone() == alone) emit_check(g);
+    for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
+      if (plan_->groups[g].check_at == at_ && plan_->groups[g].alone() == alone) emit_check(static_cast<u16>(g));
     }
   }
 }

@@ -1,5 +1,7 @@
 #include "cpu/translate/verify.h"
 
+#include <utility>
+
 #include "cpu/translate/verify_machine.h"
 
 namespace vireo::cpu::translate {
@@ -11,7 +13,12 @@ namespace {
 class Verifier : Machine {
  public:
   Verifier(const Block& block, const u8* code, const Layout& layout, const Thunks& thunks, const Tables& tables)
-      : Machine(layout, block.mode), block_(block), code_(code), layout_(layout), thunks_(thunks), tables_(tables) {}
+      : Machine(layout, block.mode, block.code32),
+        block_(block),
+        code_(code),
+        layout_(layout),
+        thunks_(thunks),
+        tables_(tables) {}
 
   std::optional<Violation> run() {
     if (!decode() || !collect()) return violation_;
@@ -47,12 +54,15 @@ class Verifier : Machine {
 
   /// What the block's tables say.
   bool collect() {
-    for (u32 i = static_cast<u32>(tables_.sites.size()); i-- > 0 && tables_.sites[i].block == &block_;) {
-      const Site& site = tables_.sites[i];
+    // The block was made last: its own are at the end.
+    for (auto site_at = tables_.sites.rbegin(); site_at != tables_.sites.rend(); ++site_at) {
+      const Site& site = *site_at;
+      if (site.block != &block_) break;
       if (site.kind == Site::Kind::Access) fields_.sites[site.slot] = &site;
     }
-    for (u32 i = static_cast<u32>(tables_.edges.size()); i-- > 0 && tables_.edges[i].from == &block_;) {
-      const Edge& edge = tables_.edges[i];
+    for (auto edge_at = tables_.edges.rbegin(); edge_at != tables_.edges.rend(); ++edge_at) {
+      const Edge& edge = *edge_at;
+      if (edge.from != &block_) break;
       if (!inside(edge.stub)) return fail("an edge whose stub is elsewhere");
       entries_[offset_of(edge.stub)] = true;
       if (edge.place != nullptr) continue;
@@ -138,6 +148,15 @@ class Verifier : Machine {
   /// False: what follows is not reached from here.
   bool step(const Decoded& insn) {
     const auto& in = insn.in;
+    // The host's flags are read by PUSHFQ and POP R11 in a row: the stack is as it was afterwards.
+    const bool popped = in.mnemonic == ZYDIS_MNEMONIC_POP && insn.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                        insn.operands[0].reg.value == ZYDIS_REGISTER_R11;
+    if (std::exchange(flags_pushed_, in.mnemonic == ZYDIS_MNEMONIC_PUSHFQ)) {
+      if (!popped) return fail("flags that stay on the host's stack");
+      now_.reg[kT2] = symbols_.fresh();
+      return true;
+    }
+    if (flags_pushed_) return true;
     if (forbidden(in))
       return fail(std::string("an instruction that does not belong here: ") + ZydisMnemonicGetString(in.mnemonic));
     for (unsigned i = 0; i < in.operand_count; ++i) {
@@ -244,6 +263,7 @@ class Verifier : Machine {
   const Thunks& thunks_;
   const Tables& tables_;
   std::vector<Decoded> insns_;
+  bool flags_pushed_ = false;
   std::map<u32, bool> starts_, entries_, boundaries_, backwards_;
   std::map<u32, State> pending_, loops_;
 };

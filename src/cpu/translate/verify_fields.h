@@ -11,7 +11,7 @@ namespace vireo::cpu::translate::verify {
 
 class Fields {
  public:
-  explicit Fields(const Layout& layout) : layout_(layout) {}
+  Fields(const Layout& layout, bool code32) : layout_(layout), code32_(code32) {}
 
   std::map<u32, const Site*> sites;  ///< of the block, by slot
   std::map<i32, const Edge*> edges;  ///< of the block, by distance
@@ -19,12 +19,12 @@ class Fields {
   bool is_guest_register(i32 at) const { return at >= layout_.registers && at < layout_.registers + 16 * 8; }
   /// From instruction to instruction, and through a call of C++ for a check.
   bool lasts(i32 at) const {
-    return is_guest_register(at) || std::ranges::find(layout_.segment_base, at) != std::end(layout_.segment_base);
+    return is_guest_register(at) || at == segment_base(vm::x86::FS) || at == segment_base(vm::x86::GS);
   }
 
   /// Where the addresses of indirect entries begin.
   i32 jumps(unsigned mode) const { return layout_.jump(mode, T2).disp; }
-  i32 segment_base(unsigned segment) const { return layout_.segment_base[segment]; }
+  i32 segment_base(unsigned segment) const { return layout_.base_of(segment, code32_).disp; }
 
   struct Field {
     i32 at;
@@ -46,7 +46,7 @@ class Fields {
         {l.at(&Context::target).disp, 8, true},
         {l.at(&Context::vectors_loaded).disp, 1, false},
     };
-    for (const i32 base : l.segment_base) fields.push_back({base, 8, false});
+    for (const unsigned segment : {vm::x86::FS, vm::x86::GS}) fields.push_back({segment_base(segment), 8, false});
     return fields;
   }
   bool is_field(i32 at, u32 size, bool written) const {
@@ -87,6 +87,7 @@ class Fields {
 
  private:
   const Layout& layout_;
+  const bool code32_;
 };
 
 }  // namespace vireo::cpu::translate::verify

@@ -15,7 +15,7 @@ class Machine {
  public:
   using Kind = Symbol::Kind;
 
-  Machine(const Layout& layout, unsigned mode) : fields_(layout), mode_(mode) {}
+  Machine(const Layout& layout, unsigned mode, bool code32) : fields_(layout, code32), mode_(mode), code32_(code32) {}
 
   /// Whether every memory operand is allowed; else fail() was called.
   bool check_memory(const Decoded& insn);
@@ -38,6 +38,10 @@ class Machine {
 
   Fields fields_;
   const unsigned mode_;
+  /// Guest registers hold 32 bits. What a check covers keeps away from both ends of the 4 GiB, and displacements off a
+  /// register are smaller than that (kWrapMargin): what is within it has not wrapped, so sums of 32 and of 64 bits are
+  /// the same there, and elsewhere nothing is concluded from them.
+  const bool code32_;
   Symbols symbols_;
   State now_;
   u32 offset_ = 0;  ///< of the instruction that is looked at
@@ -50,6 +54,7 @@ class Machine {
   void learn(const Site& site, const Value& start, u64 size);
   void constant_checked(const Value& value);
   /// What guest registers hold: a symbol and a constant, so that addresses made of them do not grow.
+  std::optional<Value> compute32(const Decoded& insn);
   Value simple(const Value& value) { return value.count <= 1 ? value : symbols_.fresh(); }
   Value load(const ZydisDecodedOperand& from, unsigned target);
   bool store(const ZydisDecodedOperand& to, const ZydisDecodedOperand& from);

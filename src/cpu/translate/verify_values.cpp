@@ -36,6 +36,12 @@ void Machine::fall_through(const Decoded& insn, const Compared& flags) {
 void Machine::learn(const Site& site, const Value& start, u64 size) {
   std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == site.slot; });
   now_.facts.push_back({.slot = site.slot, .start = start, .size = size, .write = site.write, .alone = site.alone});
+  // A page entry is for no page at an end of the 4 GiB: the sum that was wrapped to 32 bits did not wrap.
+  const Symbol* const wrapped = symbols_.single(start);
+  if (!code32_ || !site.page_entries || wrapped == nullptr || wrapped->kind != Kind::ZeroExtend) return;
+  Value sum = wrapped->of;
+  sum.constant = sign_extend(sum.constant, 4);
+  now_.facts.push_back({.slot = site.slot, .start = sum, .size = size, .write = site.write, .alone = site.alone});
 }
 
 void Machine::constant_checked(const Value& value) {
@@ -52,6 +58,39 @@ bool Machine::through_table(const ZydisDecodedOperand& operand) const {
   return operand.mem.index != ZYDIS_REGISTER_NONE || fields_.edges.contains(at);
 }
 
+/// What a guest register is after an instruction of 32-bit code that only adds or moves.
+std::optional<Value> Machine::compute32(const Decoded& insn) {
+  const auto& in = insn.in;
+  const auto& to = insn.operands[0];
+  const auto& from = insn.operands[1];
+  if (!code32_ || in.operand_count < 1 || to.type != ZYDIS_OPERAND_TYPE_REGISTER || to.size != 32 ||
+      !is_gpr(to.reg.value))
+    return {};
+  const unsigned target = number_of(to.reg.value);
+  if (target == kT1 || target == kT2) return {};
+  const Value& now = now_.reg[target];
+  switch (in.mnemonic) {
+    case ZYDIS_MNEMONIC_LEA: {
+      const auto value = address(from);
+      if (!value) return {};
+      return simple(*value);
+    }
+    case ZYDIS_MNEMONIC_MOV:
+      if (from.type != ZYDIS_OPERAND_TYPE_REGISTER || from.size != 32 || number_of(from.reg.value) == kT1) return {};
+      return now_.reg[number_of(from.reg.value)];
+    case ZYDIS_MNEMONIC_ADD:
+    case ZYDIS_MNEMONIC_SUB:
+      if (from.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) return {};
+      return symbols_.plus(now, (in.mnemonic == ZYDIS_MNEMONIC_SUB ? ~u64{0} : 1) * from.imm.value.u);
+    case ZYDIS_MNEMONIC_INC:
+      return symbols_.plus(now, 1);
+    case ZYDIS_MNEMONIC_DEC:
+      return symbols_.plus(now, ~u64{0});
+    default:
+      return {};
+  }
+}
+
 /// Everything that only computes, loads and stores.
 bool Machine::compute(const Decoded& insn) {
   const auto& in = insn.in;
@@ -61,6 +100,10 @@ bool Machine::compute(const Decoded& insn) {
   const unsigned target = reg_to ? number_of(to.reg.value) : 0;
   std::optional<Value> result;
   Compared flags;
+  if (const auto sum = compute32(insn)) {
+    now_.reg[number_of(to.reg.value)] = *sum;
+    return true;
+  }
   switch (in.mnemonic) {
     case ZYDIS_MNEMONIC_MOV:
       if (is_memory(to) && is_context(to)) return store(to, from);
