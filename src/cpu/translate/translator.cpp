@@ -261,7 +261,7 @@ void Translator::page_becomes_code(u64 page) {
   u64 mine;
   {
     const std::lock_guard lock(request_mutex_);
-    pages_to_guard_.push_back(page);
+    pages_to_guard_.insert(page);
     mine = asked_++;
     requests_.store(true, std::memory_order_seq_cst);
   }
@@ -279,7 +279,7 @@ void Translator::page_becomes_code(u64 page) {
 void Translator::code_changed(u64 page) {
   {
     const std::lock_guard lock(request_mutex_);
-    pages_to_check_.push_back(page);
+    pages_to_check_.insert(page);
     requests_.store(true, std::memory_order_seq_cst);
   }
   cpu_.attention.store(true, std::memory_order_release);
@@ -288,14 +288,14 @@ void Translator::code_changed(u64 page) {
 void Translator::code_unwanted(u64 page) {
   {
     const std::lock_guard lock(request_mutex_);
-    pages_to_drop_.push_back(page);
+    pages_to_drop_.insert(page);
     requests_.store(true, std::memory_order_seq_cst);
   }
   cpu_.attention.store(true, std::memory_order_release);
 }
 
 void Translator::serve_requests() {
-  std::vector<u64> guard, check, unwanted;
+  std::unordered_set<u64> guard, check, unwanted;
   u64 asked;
   {
     const std::lock_guard lock(request_mutex_);

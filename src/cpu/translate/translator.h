@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <unordered_set>
 
 #include "cpu/interp/run_loop.h"
 #include "cpu/translate/code_cache.h"
@@ -98,7 +99,8 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   std::atomic<u64> served_{0};  ///< requests before this number are done
   std::mutex request_mutex_;
   u64 asked_ = 0;
-  std::vector<u64> pages_to_guard_, pages_to_check_, pages_to_drop_;
+  /// Sets: a vCPU that sleeps carries nothing out, however often the others ask.
+  std::unordered_set<u64> pages_to_guard_, pages_to_check_, pages_to_drop_;
   struct CodeWrites {
     u32 count = 0, limit = 64;
   };
