@@ -166,6 +166,11 @@ class Cpu {
       code_written(offset, size);
   }
 
+  /// Host address of [va, va+size), canonical and in one page, for a run of a string instruction; nullptr: element by
+  /// element. On a miss the page is walked first, which raises what the first element would. What it returns stays good
+  /// when another page takes the TLB's entry.
+  u8* run_pointer(u64 va, unsigned size, x86::Access access, Seg seg);
+
   /// The same for a range of any length.
   void written_range(const u8* host, unsigned size) { memory.note_write(static_cast<u64>(host - ram_base_), size); }
 

@@ -77,6 +77,14 @@ u64 Cpu::translate(u64 va, Access access, bool user, Seg seg) {
   return t.gpa;
 }
 
+u8* Cpu::run_pointer(u64 va, unsigned size, Access access, Seg seg) {
+  const auto probe = [&] { return access == Access::Read ? tlb.read(view, va, size) : tlb.write(view, va, size); };
+  u8* const found = probe();
+  if (found != nullptr || view == SoftTlb::Strict) return found;
+  translate(va, access, cpl == 3, seg);
+  return probe();
+}
+
 namespace {
 
 /// Splits [va, va+size) at page ends and calls `piece(va, done, length)`.

@@ -78,12 +78,12 @@ struct Movs {
           const u64 to_offset = address_register(cpu, insn, RDI);
           const u64 from = cpu.linear(from_seg, from_offset, sizeof(T), Access::Read);
           if (count > 1 && !(cpu.rflags & rflags::DF) && cpu.code64()) {
-            const u64 to = to_offset;  // ES has no base here; an address that is not canonical is not in the TLB
+            const u64 to = to_offset;  // ES has no base here
             const u64 n =
                 std::min(run_length<T>(insn, count, from, from_offset), run_length<T>(insn, count, to, to_offset));
-            const u8* source = n > 1 ? cpu.tlb.read(cpu.view, from, static_cast<unsigned>(n * sizeof(T))) : nullptr;
-            u8* target =
-                source != nullptr ? cpu.tlb.write(cpu.view, to, static_cast<unsigned>(n * sizeof(T))) : nullptr;
+            const auto size = static_cast<unsigned>(n * sizeof(T));
+            const u8* source = n > 1 ? cpu.run_pointer(from, size, Access::Read, from_seg) : nullptr;
+            u8* target = source != nullptr ? cpu.run_pointer(to, size, Access::Write, ES) : nullptr;
             // A target that starts inside the source repeats what was copied: element by element.
             if (target != nullptr && (target <= source || target >= source + n * sizeof(T))) {
               std::memmove(target, source, n * sizeof(T));
@@ -114,7 +114,7 @@ struct Stos {
           const u64 to = cpu.linear(ES, offset, sizeof(T), Access::Write);
           if (count > 1 && !(cpu.rflags & rflags::DF) && cpu.code64()) {
             const u64 n = run_length<T>(insn, count, to, offset);
-            u8* target = n > 1 ? cpu.tlb.write(cpu.view, to, static_cast<unsigned>(n * sizeof(T))) : nullptr;
+            u8* target = n > 1 ? cpu.run_pointer(to, static_cast<unsigned>(n * sizeof(T)), Access::Write, ES) : nullptr;
             if (target != nullptr) {
               for (u64 i = 0; i < n; ++i) store<T>(target + i * sizeof(T), value);
               cpu.written_range(target, static_cast<unsigned>(n * sizeof(T)));
