@@ -85,6 +85,7 @@ std::string print_guest(const u8* bytes, unsigned size, u64 rip, unsigned& lengt
 Printer::Printer(const Block& block, const Layout& layout, const Thunks& thunks) : block_(block), layout_(layout) {
   const auto name = [this](const u8* at, const char* text) { names_[reinterpret_cast<u64>(at)] = text; };
   name(thunks.jump_miss, "jump_miss");
+  for (const u8* miss : thunks.return_miss) name(miss, "return_miss");
   name(thunks.link, "link");
   name(thunks.load_vectors, "load_vectors");
   constexpr const char* kCalls[] = {"access", "helper", "call_link", "call_jump", "leave", "fault"};

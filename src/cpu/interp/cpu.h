@@ -41,6 +41,8 @@ class TranslationKeeper {
   virtual void flush_all() = 0;
   virtual void flush_non_global() = 0;
   virtual void flush_page(u64 va) = 0;
+  /// EFER, STAR, LSTAR, CSTAR or SFMASK was written.
+  virtual void system_calls_changed() = 0;
 };
 
 class Cpu {
@@ -221,6 +223,9 @@ class Cpu {
   void flush_tlb_non_global();
   void flush_tlb_page(u64 va);
   TranslationKeeper* keeper = nullptr;
+  void system_calls_changed() {
+    if (keeper != nullptr) keeper->system_calls_changed();
+  }
   x86::PagingContext paging_context(bool user) const;
 
   /// The APIC's register page, all ones when it has none: after any change to IA32_APIC_BASE.

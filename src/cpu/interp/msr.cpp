@@ -154,6 +154,7 @@ bool write_efer(Cpu& cpu, u64 value) {
   const u64 changed = sys.efer ^ wanted;
   if ((changed & efer::LME) && (sys.cr0 & cr0::PG)) return false;
   sys.efer = wanted;
+  cpu.system_calls_changed();
   if (changed & efer::NXE) cpu.flush_tlb();
   cpu.update_mode();
   return true;
@@ -229,6 +230,7 @@ bool write(Cpu& cpu, u32 index, u64 value) {
   if (fixed_mtrr(index) && !all_bytes(value, is_memory_type)) return false;
   if (u64* found = storage(cpu, index)) {
     *found = value;
+    if (index >= msr::STAR && index <= msr::SFMASK) cpu.system_calls_changed();
     return true;
   }
   return platform_constant(index).has_value();

@@ -185,16 +185,21 @@ bool RunLoop::attend() {
 
 void RunLoop::take_interrupt() {
   cpu_.paravirt.collect_eoi();
-  cpu_.interrupts_held = true;  // until the next look: more than one may wait
-  if (!(cpu_.rflags & rflags::IF)) return;
+  if (!(cpu_.rflags & rflags::IF)) {
+    cpu_.interrupts_held = cpu_.apic.pending_vector() || (cpu_.apic.accepts_pic() && cpu_.io.pic_pending());
+    return;
+  }
   if (const auto vector = cpu_.apic.pending_vector()) {
+    cpu_.interrupts_held = true;  // until the next look: more than one may wait
     cpu_.apic.accept(*vector);
     cpu_.paravirt.offer_eoi(*vector);
     deliver_event(*vector, EventKind::ExternalInterrupt);
     return;
   }
-  if (cpu_.apic.accepts_pic() && cpu_.io.pic_pending())
+  if (cpu_.apic.accepts_pic() && cpu_.io.pic_pending()) {
+    cpu_.interrupts_held = true;
     deliver_event(cpu_.io.pic_acknowledge(), EventKind::ExternalInterrupt);
+  }
 }
 
 void RunLoop::start_up(const vm::LocalApic::Signals& signals) {

@@ -9,12 +9,19 @@ namespace vireo::cpu::translate {
 
 using namespace vm::x86;
 
+namespace {
+
+/// So many checks of a site for nothing, and the next translation places them otherwise.
+constexpr unsigned kMostFailures = 8;
+
+}  // namespace
+
 u64 Translator::interp_flags() const {
   return interp::merge_flags(cpu_.rflags, static_cast<unsigned>(context_.flags_ax & 0xFFFF));
 }
 
 void Translator::give_flags() {
-  if (mode_.code32()) give_32();
+  if (mode().code32()) give_32();
   context_.flags_ax = ((cpu_.rflags & 0xD5) | 2) << 8 | (cpu_.rflags >> 11 & 1);
 }
 
@@ -22,7 +29,7 @@ u64 Translator::on_access(Translator* self, u64 index) {
   self->counts_.note(Call::Access);
   Site& site = self->cache_.tables().sites[index];
   const u64 forgotten = self->translations_.forgotten();
-  const auto filled = self->translations_.fill(self->cpu_, site, self->view_);
+  const auto filled = self->translations_.fill(self->cpu_, site, self->view());
   if (filled == Translations::Filled::No) return self->access_slowly(site);
   if (filled == Translations::Filled::Scattered) return self->access_scattered(site);
   if (self->translations_.forgotten() == forgotten)
@@ -46,18 +53,18 @@ u64 Translator::on_leave(Translator* self, u64 index) {
 }
 
 Block* Translator::block_at(u64 rip, const Translations::Code& code) {
-  if (Block* block = cache_.find(rip, code.offset, mode_index_)) return block;
+  if (Block* block = cache_.find(rip, code.offset, context_.mode)) return block;
   constexpr u64 kLongest = 15;
   Translations::Code next;
-  const bool last32 = mode_.code32() && rip > 0xFFFFFFFF - kPageSize;  // nothing follows
+  const bool last32 = mode().code32() && rip > 0xFFFFFFFF - kPageSize;  // nothing follows
   const bool may_cross = (rip & kPageMask) > kPageSize - kLongest && !last32 &&
                          translations_.find_code(cpu_, (rip & ~kPageMask) + kPageSize, next);
-  Block* block = may_cross ? cache_.find_crossing(rip, code.offset, next.offset, mode_index_) : nullptr;
+  Block* block = may_cross ? cache_.find_crossing(rip, code.offset, next.offset, context_.mode) : nullptr;
   if (block == nullptr) block = translate(rip, code, nullptr);
   if (block == nullptr && may_cross && interpret_next_) block = translate(rip, code, &next.offset);
   if (block != nullptr && block->crossing()) {
-    translations_.note_jump(mode_index_, rip, code);
-    translations_.note_jump(mode_index_, rip, next);
+    translations_.note_jump(context_.mode, rip, code);
+    translations_.note_jump(context_.mode, rip, next);
     cache_.set_jump(*block);
   }
   return block;
@@ -115,21 +122,39 @@ u64 Translator::on_jump(Translator* self, u64) {
   Block* block = self->block_at(target, code);
   if (block == nullptr) return kLeave;
   if (!block->crossing() && !self->stress_.attention_everywhere) {
-    self->translations_.note_jump(self->mode_index_, target, code);
+    self->translations_.note_jump(self->context_.mode, target, code);
     self->cache_.set_jump(*block);
   }
   return reinterpret_cast<u64>(block->entry);
 }
 
+bool Translator::may_go_on() const {
+  return !cpu_.halt_requested && !cpu_.careful && !cpu_.attention.load(std::memory_order_relaxed) &&
+         !cpu_.host_exec->wants_flush;
+}
+
 /// Behind an instruction that C++ has executed: at `boundary` of the same block, if everything is as it was.
 u64 Translator::go_on(const Block& block, unsigned boundary, u64 forgotten) {
-  if (translations_.forgotten() != forgotten) return kLeave;  // and the block may be gone, with the whole cache
-  if (cpu_.block_ended || cpu_.halt_requested || cpu_.careful || boundary >= block.boundaries.size() || block.dead ||
-      cpu_.rip != block.rip + block.boundaries[boundary].guest || cpu_.attention.load(std::memory_order_relaxed) ||
-      cpu_.host_exec->wants_flush || !begin_code())
-    return kLeave;
+  if (translations_.forgotten() != forgotten)  // and the block may be gone, with the whole cache
+    return go_anywhere();
+  if (cpu_.block_ended || boundary >= block.boundaries.size() || block.dead ||
+      cpu_.rip != block.rip + block.boundaries[boundary].guest)
+    return go_anywhere();
+  if (!may_go_on() || !begin_code()) return kLeave;
   give_flags();
   return reinterpret_cast<u64>(host_of(block, boundary));
+}
+
+u64 Translator::go_anywhere() {
+  if (!may_go_on() || interpret_next_ || !translatable() || stress_.forget_everywhere) return kLeave;
+  cpu_.event.interrupt_shadow = false;  // as in run_code()
+  enter_mode();
+  if (cpu_.sys.cr4 & cr4::TSD) context_.tsc_by_helper = true;
+  if (!begin_code()) return kLeave;
+  entering_ = true;
+  give_flags();
+  context_.target = cpu_.rip;
+  return context_.jumps[context_.mode][cpu_.rip % kJumpEntries];
 }
 
 u64 Translator::access_slowly(Site& site) {
@@ -138,15 +163,20 @@ u64 Translator::access_slowly(Site& site) {
   Block& block = *site.block;
   const unsigned boundary = site.boundary;
   const bool alone = site.alone;
+  const bool moved = site.first != site.boundary;
   cpu_.rip = rip_of(site);
   const u64 forgotten = translations_.forgotten();
   if (site.write) note_code_written(site);
   ++counts_.slow_accesses;
   execute_at_rip(&counts_.accesses);
-  // No fault: the group asks for more than the instruction does. (After a flush of the cache there is no site.)
-  if (!alone && translations_.forgotten() == forgotten && ++site.failures == 8) {
+  // No fault: the check asks for what the instruction does not. (After a flush of the cache there is no site.)
+  if (!alone && translations_.forgotten() == forgotten && ++site.failures == kMostFailures) {
     ++counts_.ungrouped;
-    cache_.ungrouped[block.rip] = true;
+    if (moved) {
+      cache_.in_place.insert(block.rip + block.boundaries[site.first].guest);
+    } else {
+      cache_.ungrouped.insert(block.rip);
+    }
     cache_.invalidate(block);
   }
   return alone ? go_on(block, boundary + 1, forgotten) : kLeave;
@@ -170,7 +200,7 @@ u64 Translator::access_scattered(Site& site) {
   take_flags();
   cpu_.rip = rip_of(site);
   ++counts_.scattered;
-  cache_.scattered[site.block->rip + site.block->boundaries[site.first].guest] = true;
+  cache_.scattered.insert(site.block->rip + site.block->boundaries[site.first].guest);
   cache_.invalidate(*site.block);
   return kLeave;
 }
@@ -185,14 +215,21 @@ u64 Translator::on_helper(Translator* self, u64 index) {
   const Boundary& boundary = block.boundaries[helper.boundary];
   const u64 forgotten = self->translations_.forgotten();
   const unsigned next = helper.boundary + 1u;
+  const unsigned from = self->context_.mode;
+  const u64 flags_before = cpu.rflags;
+  const u16 mnemonic = helper.insn.mnemonic;
+  const u64 flushed = self->cache_.counters().flushed;
   cpu.rip = block.rip + boundary.guest;
   cpu.next_rip = cpu.rip + helper.insn.length;
   cpu.block_ended = false;
-  ++self->counts_.helpers[helper.insn.mnemonic];
+  ++self->counts_.helpers[mnemonic];
   helper.insn.handler(cpu, helper.insn);
   cpu.rip = cpu.next_rip & cpu.rip_mask;
   self->context_.reload_vectors = false;  // whoever uses them behind a helper looks first
-  return self->go_on(block, next, forgotten);
+  const u64 where = self->go_on(block, next, forgotten);
+  if (where != kLeave && self->cache_.counters().flushed == flushed)
+    self->learn_crossing(mnemonic, from, flags_before);
+  return where;
 }
 
 u64 Translator::on_fault(Translator* self, u64) {
@@ -206,11 +243,8 @@ u64 Translator::on_fault(Translator* self, u64) {
 Block* Translator::translate(u64 rip, const Translations::Code& code, const u64* second) {
   end_code();
   const u64 flushed = cache_.counters().flushed;
-  Block* block = cache_.translate(cpu_, rip, code.offset, mode_, mode_index_, second);
-  if (cache_.counters().flushed != flushed) {
-    translations_.clear();
-    reset_stacks();
-  }
+  Block* block = cache_.translate(cpu_, rip, code.offset, mode(), context_.mode, second);
+  if (cache_.counters().flushed != flushed) forget_all_code();
   interpret_next_ = block == nullptr;
   if (interpret_next_) return nullptr;
   if (!begin_code()) {

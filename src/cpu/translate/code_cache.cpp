@@ -1,6 +1,7 @@
 #include "cpu/translate/code_cache.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "cpu/interp/decode.h"
@@ -10,7 +11,7 @@ namespace vireo::cpu::translate {
 
 namespace {
 
-constexpr u64 kThunkBytes = 8 * kKiB;
+constexpr u64 kThunkBytes = 32 * kKiB;  ///< more than they take
 constexpr u64 kBlockBytes = 64 * kKiB;  ///< more than any block takes
 constexpr u64 kChunk = u64{1} << vm::GuestMemory::kChunkShift;
 
@@ -27,7 +28,8 @@ CodeCache::CodeCache(vm::GuestMemory& memory, vm::CodeListener& self, Context& c
       buckets_(kBuckets) {
   Emitter emit(code_.writable(), code_.writable() + kThunkBytes, code_.executable());
   thunks_ = make_thunks(emit, layout_);
-  first_ = used_ = kThunkBytes;
+  assert(!emit.overflowed());
+  first_ = used_ = align_up(static_cast<u64>(emit.at() - code_.executable()), kPageSize);
 }
 
 CodeCache::~CodeCache() {
@@ -159,7 +161,9 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
     if (second != nullptr) leave_page(*second >> kPageShift);
     return nullptr;
   }
-  plan_.make(block.no_groups, [&](u64 at) { return stress_.pages_everywhere || scattered.contains(at); });
+  plan_.make(
+      block.no_groups, [&](u64 at) { return stress_.pages_everywhere || scattered.contains(at); },
+      [&](u64 at) { return in_place.contains(at); });
 
   const auto view = mode.user()                              ? SoftTlb::User
                     : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess

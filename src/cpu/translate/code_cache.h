@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "cpu/translate/generate.h"
 #include "cpu/translate/translate.h"
@@ -69,9 +70,11 @@ class CodeCache {
   bool contains(const u8* at) const { return at >= code_.executable() && at < code_.executable() + code_.size(); }
 
   /// Access sites of instructions that keep missing, by RIP: checked by Context::pages from the next translation on.
-  std::unordered_map<u64, bool> scattered;
+  std::unordered_set<u64> scattered;
+  /// First accesses of groups, by RIP, whose check kept failing where it stood before: perhaps behind a test.
+  std::unordered_set<u64> in_place;
   /// Blocks, by RIP, whose groups kept failing.
-  std::unordered_map<u64, bool> ungrouped;
+  std::unordered_set<u64> ungrouped;
 
   const Counters& counters() const { return counters_; }
 

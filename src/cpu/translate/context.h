@@ -36,6 +36,22 @@ constexpr unsigned kEdgeSlots = 1 << 17;
 constexpr unsigned kModes = 8;              ///< modes known at a time
 constexpr unsigned kJumpEntries = 1 << 16;  ///< indexed by the low 16 bits of RIP
 
+/// The instructions that change nothing but what a mode says, apart from registers: they lead from one mode to another.
+enum class Crossing : u8 { SystemCall, SystemReturn, Stac, Clac, kCount };
+
+/// What such an instruction did when C++ last executed it in a mode, and does again while nothing it depends on
+/// changed (Translator::forget_crossings). Thunks carry it out.
+struct Landing {
+  u64 valid;                      ///< 0: C++ executes it
+  u64 flags_before, flags_after;  ///< RFLAGS but for the status flags (SystemReturn: before is nothing)
+  u64 target;                     ///< SystemCall: RIP
+  u64 jumps;                      ///< of the mode it leads to: host address of its row of Context::jumps
+  u64 stack;                      ///< and of its entry of Context::stack_pointers
+  u64 code[3], stack_segment[3];  ///< CS and SS as vm::x86::Segment
+  u32 cpl, mode;
+  u8 view;
+};
+
 struct Context {
   u64 flags_ax;                  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
   u64 spill;                     ///< within one instruction
@@ -48,10 +64,16 @@ struct Context {
   u64 host_sp;                   ///< RSP of the C++ code below
   u64 self;                      ///< the translator
   u64 function[8];               ///< C++ functions, by Call
+  u64 tsc_offset;                ///< the machine's time-stamp counter - the host's; Cpu::tsc_offset is the vCPU's
+  u64 not_status_mask;           ///< of RFLAGS: all but status_mask
   u64 segment_base[2];           ///< FS and GS in 32-bit code: kNoSegment unless they are flat but for their base
   bool vectors_loaded;           ///< the guest's vector registers and MXCSR are in the host's
   bool reload_vectors;           ///< before going on: they were stored for C++
+  bool tsc_by_helper;            ///< RDTSC is C++'s: tsc_offset is not all there is to it
   u32 host_mxcsr;
+  u32 mode;                      ///< index of the mode that code runs in
+  u64 stack_pointers[kModes];    ///< code_sp of the modes that do not run
+  Landing landings[static_cast<unsigned>(Crossing::kCount)][kModes];  ///< by the mode they start from
   Slot slots[kSlots];
   u64 edges[kEdgeSlots];             ///< host addresses that jumps to other pages go through
   PageEntry pages[3][kPageEntries];  ///< by SoftTlb::View, Strict apart

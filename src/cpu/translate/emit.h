@@ -81,6 +81,9 @@ class Emitter {
   void add(Host to, const Mem& from) { op(0x03, to, from); }
   void xor_(Host to, const Mem& from) { op(0x33, to, from); }
   void cmp(Host left, const Mem& right) { op(0x3B, left, right); }
+  void and_(Host to, const Mem& from) { op(0x23, to, from); }
+  void or_(Host to, const Mem& from) { op(0x0B, to, from); }
+  void or_(Host to, Host from) { op(0x0B, to, from); }
   void test(Host a, Host b) { op(0x85, a, b); }
   /// Any 64-bit constant, the shortest way, without touching flags.
   void mov_imm(Host to, u64 value);
@@ -102,6 +105,21 @@ class Emitter {
     if (bits != 0) byte(0x40 | bits);
     byte(0x0F);
     byte(0xB6);
+    modrm(num(to), from);
+  }
+  void store8(const Mem& to, Host from) { op(0x88, from, to, false); }  ///< low byte; RSP to RDI: not for these
+  void movzx8(Host to, Host from) {
+    rex(false, num(to), 0, num(from), num(from) >= 4);
+    byte(0x0F);
+    byte(0xB6);
+    modrm(num(to), from);
+  }
+  void load16(Host to, const Mem& from) {  // zero extended
+    if (from.gs) byte(0x65);
+    const unsigned bits = (num(to) >> 3) << 2 | rex_xb(from);
+    if (bits != 0) byte(0x40 | bits);
+    byte(0x0F);
+    byte(0xB7);
     modrm(num(to), from);
   }
   void movzx16(Host to, Host from) {
@@ -129,6 +147,12 @@ class Emitter {
     modrm(5, reg);
     byte(count);
   }
+  void shl(Host reg, u8 count) {
+    rex(true, 0, 0, num(reg));
+    byte(0xC1);
+    modrm(4, reg);
+    byte(count);
+  }
   void and_imm32(Host reg, u32 mask) {  // clears the upper half
     rex(false, 0, 0, num(reg));
     byte(0x81);
@@ -154,6 +178,12 @@ class Emitter {
       byte(0xF5);
       modrm(num(reg), bits);
     }
+  }
+  /// To EDX:EAX; with `processor` RDTSCP, and RCX is lost.
+  void rdtsc(bool processor) {
+    byte(0x0F);
+    byte(processor ? 0x01 : 0x31);
+    if (processor) byte(0xF9);
   }
   /// The host's RFLAGS, by way of its stack.
   void flags_to(Host reg) {
@@ -228,9 +258,9 @@ class Emitter {
     byte(c);
     byte(d);
   }
-  void rex(bool wide, unsigned reg, unsigned index, unsigned base) {
+  void rex(bool wide, unsigned reg, unsigned index, unsigned base, bool byte_register = false) {
     const unsigned bits = (wide ? 8u : 0u) | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3;
-    if (bits != 0) byte(0x40 | bits);
+    if (bits != 0 || byte_register) byte(0x40 | bits);
   }
   void extended_store(unsigned opcode, const Mem& to, bool wide) {
     if (to.gs) byte(0x65);

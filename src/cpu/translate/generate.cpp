@@ -68,6 +68,7 @@ void Generator::finish() {
     case Kind::JumpTo:
     case Kind::CallTo:
     case Kind::Return:
+    case Kind::Cross:
     case Kind::HelperEnd:
       break;
     default:
@@ -192,6 +193,10 @@ void Generator::emit_cold(const Cold& cold) {
     case Cold::Kind::FarBranch:
       emit_edge(plan_->insns[cold.index].target);
       break;
+    case Cold::Kind::Helper:
+      e_.mov_imm(T1, cold.index);
+      e_.call(thunks_.call[static_cast<unsigned>(Call::Helper)]);
+      break;
     case Cold::Kind::Vectors:
       e_.call(thunks_.load_vectors);
       e_.jmp(cold.back);
@@ -208,6 +213,7 @@ void make_helper(GuestInsn& insn) {
     case Kind::JumpTo:
     case Kind::CallTo:
     case Kind::Return:
+    case Kind::Cross:
       insn.kind = Kind::HelperEnd;
       break;
     default:

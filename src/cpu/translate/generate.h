@@ -42,8 +42,9 @@ class Generator {
     for (at_ = 0; at_ < plan.count; ++at_) {
       begin_instruction();
       const Kind kind = plan.insns[at_].kind;
-      if (kind == Kind::Helper || kind == Kind::HelperEnd) {
+      if (kind == Kind::Helper || kind == Kind::HelperEnd || kind == Kind::ReadTsc || kind == Kind::Cross)
         tables_.helpers.push_back({.block = block_, .boundary = static_cast<u16>(at_), .insn = helper_insn(at_)});
+      if (kind == Kind::Helper || kind == Kind::HelperEnd) {
         emit_helper();
       } else {
         emit_instruction();
@@ -54,7 +55,7 @@ class Generator {
 
  private:
   struct Cold {
-    enum class Kind : u8 { Site, Link, FarBranch, Vectors } kind;
+    enum class Kind : u8 { Site, Link, FarBranch, Vectors, Helper } kind;
     u8* from[2];
     u32 index;
     bool restore_flags, restore_from_memory;
@@ -91,6 +92,10 @@ class Generator {
   void emit_sti(const GuestInsn& insn);
   void emit_pop(const GuestInsn& insn);
   void emit_leave(const GuestInsn& insn);
+  void emit_swapgs();
+  void emit_read_tsc(const GuestInsn& insn);
+  void emit_read_segment(const GuestInsn& insn);
+  void emit_cross(const GuestInsn& insn);
   void emit_branch(const GuestInsn& insn);
   void emit_call(const GuestInsn& insn);
   void emit_jump_to(const GuestInsn& insn);

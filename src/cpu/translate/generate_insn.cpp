@@ -39,6 +39,14 @@ void Generator::emit_instruction() {
       return emit_sti(insn);
     case Kind::PushFlags:
       return emit_push_flags();
+    case Kind::SwapGs:
+      return emit_swapgs();
+    case Kind::ReadTsc:
+      return emit_read_tsc(insn);
+    case Kind::ReadSegment:
+      return emit_read_segment(insn);
+    case Kind::Cross:
+      return emit_cross(insn);
     case Kind::Nothing:
     case Kind::Helper:
     case Kind::HelperEnd:
@@ -223,6 +231,7 @@ void Generator::emit_pop(const GuestInsn& insn) {
   const u8 reg = insn.regs[0].reg;
   const Host to = home(reg) != Host::None ? home(reg) : T2;
   load_pointer(to, stack_slot(0));
+  if (reg == RSP) return;
   if (to == T2) e_.store(layout_.gpr(reg), T2);
   lea_pointer(kStack, {.base = kStack, .disp = insn.width});
 }
@@ -233,6 +242,79 @@ void Generator::emit_leave(const GuestInsn& insn) {
   e_.mov(T2, home(RBP));
   load_pointer(home(RBP), saved);
   lea_pointer(kStack, {.base = T2, .disp = insn.width});
+}
+
+void Generator::emit_swapgs() {
+  const Mem base = layout_.base_of(GS, false), other = field(layout_.kernel_gs_base);
+  e_.load(T1, base);
+  e_.load(T2, other);
+  e_.store(other, T1);
+  e_.store(base, T2);
+}
+
+void Generator::emit_read_tsc(const GuestInsn& insn) {
+  const Mem by_helper = layout_.at(&Context::tsc_by_helper);
+  Cold cold{.kind = Cold::Kind::Helper,
+            .from = {},
+            .index = static_cast<u32>(tables_.helpers.size() - 1),
+            .restore_flags = false,
+            .restore_from_memory = false,
+            .back = nullptr,
+            .call = Call::Helper};
+  if (plan_->flags_dead(at_)) {
+    e_.cmp_byte(by_helper, 0);
+    cold.from[0] = e_.jcc_later(Cond::NE);
+  } else {
+    e_.load_byte(T1, by_helper);
+    u8* const none = e_.jrcxz_later();
+    cold.from[0] = e_.jmp_later();
+    e_.here8(none);
+  }
+  cold_.push_back(cold);
+  vectors_checked_ = false;  // after the helper
+  const bool processor = insn.in.mnemonic == ZYDIS_MNEMONIC_RDTSCP;
+  const Host low = home(RAX), high = home(RDX);
+  e_.rdtsc(processor);
+  e_.rorx(high, high, 32);
+  e_.lea(low, {.base = low, .index = high});
+  e_.load(T1, layout_.at(&Context::tsc_offset));
+  e_.lea(low, {.base = low, .index = T1});
+  e_.load(T1, field(layout_.tsc_offset));
+  e_.lea(low, {.base = low, .index = T1});
+  e_.rorx(high, low, 32);
+  e_.mov32(high, high);
+  e_.mov32(low, low);
+  if (processor) e_.load32(home(RCX), field(layout_.tsc_aux));
+}
+
+void Generator::emit_read_segment(const GuestInsn& insn) {
+  const u8 reg = insn.regs[0].reg;
+  const Host to = home(reg) != Host::None ? home(reg) : T2;
+  e_.load16(to, field(layout_.segments[insn.imm] + layout_.selector));
+  if (to == T2) e_.store(layout_.gpr(reg), T2);
+}
+
+namespace {
+
+Crossing crossing_of(const GuestInsn& insn) {
+  switch (insn.in.mnemonic) {
+    case ZYDIS_MNEMONIC_SYSCALL:
+      return Crossing::SystemCall;
+    case ZYDIS_MNEMONIC_SYSRET:
+      return Crossing::SystemReturn;
+    case ZYDIS_MNEMONIC_STAC:
+      return Crossing::Stac;
+    default:
+      return Crossing::Clac;
+  }
+}
+
+}  // namespace
+
+void Generator::emit_cross(const GuestInsn& insn) {
+  e_.mov_imm(T1, tables_.helpers.size() - 1);
+  e_.mov_imm(T2, insn.next_rip());
+  e_.call(thunks_.cross[static_cast<unsigned>(crossing_of(insn))][block_->mode]);
 }
 
 void Generator::emit_branch(const GuestInsn& insn) {
@@ -276,7 +358,7 @@ void Generator::emit_expect(u64 expected, const u8* otherwise) {
 }
 
 void Generator::emit_return_site(u64 rip) {
-  emit_expect(rip, thunks_.jump_miss);
+  emit_expect(rip, thunks_.return_miss[block_->mode]);
   emit_edge(rip);
 }
 

@@ -469,6 +469,47 @@ bool same_in_64_bits(const GuestInsn& insn) {
   return insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
 }
 
+/// Of the system instructions those that need no C++, or seldom. Helper: not one of them.
+Kind system_kind(Mode mode, GuestInsn& insn) {
+  const auto& in = insn.in;
+  const bool kernel64 = !mode.user() && !mode.code32();
+  switch (in.mnemonic) {
+    case ZYDIS_MNEMONIC_SWAPGS:
+      return kernel64 ? Kind::SwapGs : Kind::Helper;
+    case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_RDTSCP:
+      insn.written_gprs = 1u << RAX | 1u << RDX | (in.mnemonic == ZYDIS_MNEMONIC_RDTSCP ? 1u << RCX : 0u);
+      return Kind::ReadTsc;
+    case ZYDIS_MNEMONIC_SYSCALL:
+      return mode.user() && !mode.code32() ? Kind::Cross : Kind::Helper;
+    case ZYDIS_MNEMONIC_SYSRET:
+      return kernel64 && in.operand_width == 64 ? Kind::Cross : Kind::Helper;
+    case ZYDIS_MNEMONIC_STAC:
+      return kernel64 && !(mode.bits & Mode::SupervisorUserAccess) ? Kind::Cross : Kind::Helper;
+    case ZYDIS_MNEMONIC_CLAC:
+      return kernel64 && (mode.bits & Mode::SupervisorUserAccess) ? Kind::Cross : Kind::Helper;
+    case ZYDIS_MNEMONIC_MOV: {
+      const auto& to = insn.operands[0];
+      const auto& from = insn.operands[1];
+      if (from.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+          ZydisRegisterGetClass(from.reg.value) != ZYDIS_REGCLASS_SEGMENT ||
+          to.type != ZYDIS_OPERAND_TYPE_REGISTER || in.operand_width == 16)
+        return Kind::Helper;
+      insn.imm = from.reg.value - ZYDIS_REGISTER_ES;
+      insn.regs[insn.operand_count++] = {.place = RegOperand::ModrmRm,
+                                         .reg = gpr_of(to.reg.value).reg,
+                                         .size = insn.width,
+                                         .high = false,
+                                         .read = false,
+                                         .written = true};
+      insn.written_gprs = static_cast<u16>(1u << insn.regs[0].reg);
+      return Kind::ReadSegment;
+    }
+    default:
+      return Kind::Helper;
+  }
+}
+
 Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   const auto& in = insn.in;
   const Kind rest = ends(in.mnemonic) ? Kind::HelperEnd : Kind::Helper;
@@ -501,6 +542,7 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
   if (is_hint(in)) return Kind::Nothing;
   if (in.mnemonic == ZYDIS_MNEMONIC_CLI) return mode.user() ? Kind::Helper : Kind::Cli;
   if (in.mnemonic == ZYDIS_MNEMONIC_STI) return mode.user() ? Kind::HelperEnd : Kind::Sti;
+  if (const Kind kind = system_kind(mode, insn); kind != Kind::Helper) return kind;
   if (in.mnemonic == (insn.code32() ? ZYDIS_MNEMONIC_PUSHFD : ZYDIS_MNEMONIC_PUSHFQ)) return Kind::PushFlags;
   if (in.mnemonic == ZYDIS_MNEMONIC_LEAVE) return in.operand_width == insn.width * 8 ? Kind::Leave : Kind::Helper;
   if (in.mnemonic == ZYDIS_MNEMONIC_PUSH || in.mnemonic == ZYDIS_MNEMONIC_POP) {
@@ -517,7 +559,6 @@ Kind kind_of(interp::Cpu& cpu, Mode mode, GuestInsn& insn) {
     if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER || !is_gpr(ZydisRegisterGetClass(operand.reg.value)))
       return Kind::Helper;
     const u8 reg = gpr_of(operand.reg.value).reg;
-    if (!push && reg == RSP) return Kind::Helper;
     insn.regs[insn.operand_count++] = {
         .place = RegOperand::Opcode, .reg = reg, .size = insn.width, .high = false, .read = push, .written = !push};
     return push ? Kind::Push : Kind::Pop;
@@ -575,6 +616,10 @@ bool describe(interp::Cpu& cpu, Mode mode, u64 rip, const u8* bytes, unsigned av
       break;
     case Kind::PushFlags:
       insn.flags_read = static_cast<u16>(rflags::kStatus);
+      break;
+    case Kind::Cross:
+      (insn.in.mnemonic == ZYDIS_MNEMONIC_SYSRET ? insn.flags_killed : insn.flags_read) =
+          static_cast<u16>(rflags::kStatus);
       break;
     default:
       break;

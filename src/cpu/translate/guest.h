@@ -26,6 +26,10 @@ enum class Kind : u8 {
   Cli,
   Sti,
   PushFlags,
+  SwapGs,
+  ReadTsc,      ///< RDTSC, RDTSCP; by the interpreter when Context::tsc_by_helper
+  ReadSegment,  ///< MOV from a segment register
+  Cross,        ///< SYSCALL, SYSRET, STAC, CLAC: Context::landings; by the interpreter when there is none
   Helper,     ///< by the interpreter, goes on behind it when nothing forbids
   HelperEnd,  ///< by the interpreter, ends the block
 };

@@ -31,7 +31,9 @@ enum class Call : u8 { Access, Helper, Link, Jump, Leave, Fault, kCount };
 struct Layout {
   i32 registers = 0;  ///< Cpu::r
   i32 rflags = 0, attention = 0, interrupts_held = 0;
-  i32 segment_base[6] = {};
+  i32 segment_base[6] = {}, segments[6] = {};  ///< segments: vm::x86::Segment
+  i32 selector = 0;                             ///< within a vm::x86::Segment
+  i32 cpl = 0, cpu_view = 0, kernel_gs_base = 0, tsc_aux = 0, tsc_offset = 0;
   i32 vectors = 0, mxcsr = 0, opmask = 0;  ///< Cpu::fpu
   i32 context = 0;
   const Context* object = nullptr;  ///< the one at that distance
@@ -52,6 +54,15 @@ struct Layout {
                  distance(kSlot, kSlot.*member));
   }
   Mem edge(u32 index) const { return field(context + offset_of(&Context::edges) + static_cast<i32>(index) * 8); }
+  template <class T>
+  Mem landing(Crossing crossing, unsigned mode, T Landing::* member, unsigned element = 0) const {
+    const auto index = static_cast<i32>(static_cast<unsigned>(crossing) * kModes + mode);
+    return field(context + offset_of(&Context::landings) + index * static_cast<i32>(sizeof(Landing)) +
+                 distance(kLanding, kLanding.*member) + static_cast<i32>(element) * 8);
+  }
+  Mem stack_pointer(unsigned mode) const {
+    return field(context + offset_of(&Context::stack_pointers) + static_cast<i32>(mode) * 8);
+  }
   /// Of the entry whose byte offset in its table is in `at`.
   Mem page(unsigned view, u64 PageEntry::* member, Host at) const {
     return {.base = at,
@@ -77,6 +88,7 @@ struct Layout {
   }
   static constexpr Slot kSlot{};
   static constexpr PageEntry kPageEntry{};
+  static constexpr Landing kLanding{};
 };
 
 }  // namespace vireo::cpu::translate

@@ -13,7 +13,19 @@ constexpr i64 kRangeExtent = 1024, kUserSegmentExtent = 4096, kKernelSegmentExte
 
 constexpr i64 kFarDisplacement = 64 * 1024;
 
-bool leaves(const GuestInsn& insn) { return insn.kind == Kind::Helper || insn.kind == Kind::HelperEnd; }
+/// C++ may execute it, or it changes what groups rely on.
+bool leaves(const GuestInsn& insn) {
+  switch (insn.kind) {
+    case Kind::Helper:
+    case Kind::HelperEnd:
+    case Kind::SwapGs:
+    case Kind::ReadTsc:
+    case Kind::Cross:
+      return true;
+    default:
+      return false;
+  }
+}
 
 /// The constant that the instruction adds to its whole register, if that is what it does.
 bool adds_constant(const GuestInsn& insn, u8& reg, i64& amount) {
@@ -123,7 +135,7 @@ void Plan::step_versions(unsigned at) {
       next[RSP].offset -= insn.width;
       return;
     case Kind::Pop:
-      next[RSP].offset += insn.width;
+      if (insn.regs[0].reg != RSP) next[RSP].offset += insn.width;
       renew(insn.regs[0].reg);
       return;
     case Kind::Leave:
@@ -230,7 +242,7 @@ void Plan::place_checks() {
     group.check_at = group.first;
     group.disp = group.low;
     if (group.kind != AccessKind::Range || group.segment != 0 || group.narrow) {
-      if (group.kind != AccessKind::Range && !flags_dead(group.first)) {
+      if (group.kind != AccessKind::Range && !flags_dead(group.first) && !group.in_place) {
         // Its address depends on nothing: any place since the last helper is as good.
         for (unsigned at = group.first; at-- > last_helper_[group.first];) {
           if (!flags_dead(at)) continue;
@@ -265,7 +277,7 @@ void Plan::place_checks() {
       group.disp = disp;
       return true;
     };
-    bool placed = false;
+    bool placed = group.in_place && try_at(group.first);
     for (unsigned at = group.first + 1; at-- > last_helper_[group.first] && !placed;) {
       if (flags_dead(at)) placed = try_at(at);
     }

@@ -23,6 +23,7 @@ struct Group {
   i64 disp = 0;           ///< first byte's displacement from the registers at the check
   u32 base_version = 0, index_version = 0;
   bool open = true;
+  bool in_place = false;  ///< the check is not moved before what comes before the first access: that may be a test
   bool alone() const { return count == 1 && check_at == first; }
 };
 
@@ -42,11 +43,13 @@ struct Plan {
 
   bool flags_dead(unsigned at) const { return live[at] == 0; }
   u64 end_rip() const { return insns[count - 1].next_rip(); }
-  /// Fills everything but insns and count. `pages_at`: whether the access at this RIP is checked by Context::pages.
-  template <class PagesAt>
-  void make(bool no_groups, PagesAt pages_at) {
+  /// Fills everything but insns and count. `pages_at`: whether the access at this RIP is checked by Context::pages;
+  /// `in_place_at`: whether a check whose first access is at this RIP must stand right there.
+  template <class PagesAt, class InPlaceAt>
+  void make(bool no_groups, PagesAt pages_at, InPlaceAt in_place_at) {
     find_live();
     find_groups(no_groups);
+    for (Group& group : groups) group.in_place = no_groups || in_place_at(insns[group.first].rip);
     for (unsigned i = 0; i < count; ++i) {
       if (!memory[i].present() && !stack[i].present()) continue;
       if (!pages_at(insns[i].rip)) continue;

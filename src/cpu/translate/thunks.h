@@ -11,9 +11,14 @@ struct Thunks {
   /// By call from translated code with an index in RCX: to the C++ function, and behind the call again, or wherever the
   /// function says (what functions return: 0 behind the call, kLeave, or a host address).
   const u8* call[static_cast<unsigned>(Call::kCount)] = {};
+  /// By call from a block of that mode, with a helper's index in RCX and the RIP behind the instruction in R11: where
+  /// Context::landings says, or to the helper.
+  const u8* cross[static_cast<unsigned>(Crossing::kCount)][kModes] = {};
   const u8* jump_miss = nullptr;      ///< by jump; Context::target is where to
+  /// By jump: a return that ends up elsewhere than its call, of a mode; Context::target is where to.
+  const u8* return_miss[kModes] = {};
+  const u8* underflow[kModes] = {};   ///< by return, of a mode: no return address is left
   const u8* link = nullptr;           ///< by jump, the edge's index in RCX
-  const u8* underflow = nullptr;      ///< by return: no return address is left
   const u8* load_vectors = nullptr;   ///< by call; touches nothing else
   const u8* store_vectors = nullptr;  ///< void(), from C++ with GS set
   const u8* fault = nullptr;          ///< the signal handler goes on here

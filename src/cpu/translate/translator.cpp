@@ -1,6 +1,7 @@
 #include "cpu/translate/translator.h"
 
 #include <sys/auxv.h>
+#include <cstring>
 #include <thread>
 
 #include "base/log.h"
@@ -65,7 +66,16 @@ Layout make_layout(const void* gs, interp::Cpu& cpu, Context& context) {
   layout.rflags = at(&cpu.rflags);
   layout.attention = at(&cpu.attention);
   layout.interrupts_held = at(&cpu.interrupts_held);
-  for (unsigned segment = 0; segment < 6; ++segment) layout.segment_base[segment] = at(&cpu.sys.segment[segment].base);
+  for (unsigned segment = 0; segment < 6; ++segment) {
+    layout.segments[segment] = at(&cpu.sys.segment[segment]);
+    layout.segment_base[segment] = at(&cpu.sys.segment[segment].base);
+  }
+  layout.selector = at(&cpu.sys.segment[0].selector) - layout.segments[0];
+  layout.cpl = at(&cpu.cpl);
+  layout.cpu_view = at(&cpu.view);
+  layout.kernel_gs_base = at(&cpu.sys.kernel_gs_base);
+  layout.tsc_aux = at(&cpu.sys.tsc_aux);
+  layout.tsc_offset = at(&cpu.tsc_offset);
   layout.vectors = at(&cpu.fpu.zmm);
   layout.mxcsr = at(&cpu.fpu.mxcsr);
   layout.opmask = at(&cpu.fpu.opmask);
@@ -98,9 +108,11 @@ Translator::Translator(const vm::VcpuSetup& setup, const Options& options, host:
   context_.vectors_loaded = context_.reload_vectors = false;
   context_.host_mxcsr = 0x1F80;
   context_.status_mask = rflags::kStatus;
+  context_.not_status_mask = ~rflags::kStatus;
   context_.pushed_mask = rflags::Fixed1 | (rflags::kDefined & ~(rflags::kStatus | rflags::VM | rflags::RF));
   translations_.set_empty_jump(cache_.thunks().jump_miss);
-  mode_index_ = cache_.mode_index(mode_);
+  context_.mode = cache_.mode_index(known_[0].mode);
+  forget_crossings();
   reset_stacks();
   cpu_.keeper = this;
   cpu_.memory.add_code_listener(this);
@@ -162,20 +174,27 @@ Mode Translator::current_mode() const {
 /// The mode of the CPU becomes that of the code that is found from now on.
 void Translator::enter_mode() {
   const Mode mode = current_mode();
-  if (mode == mode_) return;
-  stack_pointers_[mode_index_] = context_.code_sp;
+  if (mode == known_[context_.mode].mode) return;
+  context_.stack_pointers[context_.mode] = context_.code_sp;
   const u64 flushed = cache_.counters().flushed;
   const unsigned index = cache_.mode_index(mode);
   if (cache_.counters().flushed != flushed) {
-    translations_.clear();
-    reset_stacks();
+    forget_all_code();
   }
-  mode_ = mode;
-  mode_index_ = index;
-  view_ = mode.user()                              ? SoftTlb::User
-          : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess
-                                                   : SoftTlb::Supervisor;
-  context_.code_sp = stack_pointers_[index];
+  known_[index] = {.mode = mode,
+                   .view = mode.user()                              ? SoftTlb::User
+                           : mode.bits & Mode::SupervisorUserAccess ? SoftTlb::SupervisorUserAccess
+                                                                    : SoftTlb::Supervisor};
+  context_.mode = index;
+  context_.code_sp = context_.stack_pointers[index];
+}
+
+/// Where the guest's time-stamp counter is the host's and an offset, translated code reads it.
+void Translator::read_clock() {
+  const vm::TscScale scale = cpu_.clock.tsc_scale();
+  const bool plain = scale.scale == u64{1} << 32 && __builtin_ia32_rdtsc() >= scale.host_base;
+  context_.tsc_offset = scale.guest_base - scale.host_base;
+  context_.tsc_by_helper = !plain || (cpu_.sys.cr4 & cr4::TSD) != 0;
 }
 
 void Translator::run_code() {
@@ -194,8 +213,9 @@ void Translator::run_code() {
       entering_ = true;
       give_flags();
       context_.target = cpu_.rip;
+      read_clock();
       ++counts_.entries;
-      enter(this, context_.jumps[mode_index_][cpu_.rip % kJumpEntries]);
+      enter(this, context_.jumps[context_.mode][cpu_.rip % kJumpEntries]);
       end_code();
     }
     if (take_halt() || cpu_.careful) return;
@@ -205,6 +225,7 @@ void Translator::run_code() {
 // --- Flushes
 
 void Translator::flush_all() {
+  forget_crossings();
   translations_.flush_all();
   reset_stacks();
 }
@@ -223,16 +244,67 @@ void Translator::flush_page(u64 va) {
 void Translator::reset_stacks() {
   for (unsigned mode = 0; mode < kModes; ++mode) {
     u8* top = stacks_.data() + (mode + 1) * kStackBytes - 64;
-    store<u64>(top, reinterpret_cast<u64>(cache_.thunks().underflow));
-    stack_pointers_[mode] = reinterpret_cast<u64>(top);
+    store<u64>(top, reinterpret_cast<u64>(cache_.thunks().underflow[mode]));
+    context_.stack_pointers[mode] = reinterpret_cast<u64>(top);
   }
-  context_.code_sp = stack_pointers_[mode_index_];
+  context_.code_sp = context_.stack_pointers[context_.mode];
 }
 
 void Translator::flush_cache() {
   cache_.flush();
+  forget_all_code();
+}
+
+/// The cache has been flushed.
+void Translator::forget_all_code() {
   translations_.clear();
   reset_stacks();
+  forget_crossings();
+}
+
+/// C++ has just executed one, in mode `from`: what it did is done again without C++.
+void Translator::learn_crossing(u16 mnemonic, unsigned from, u64 flags_before) {
+  static_assert(sizeof(Segment) == sizeof Landing::code && sizeof(Segment) == sizeof Landing::stack_segment);
+  static_assert(sizeof cpu_.cpl == sizeof Landing::cpl && sizeof cpu_.view == sizeof Landing::view);
+  constexpr u64 status = rflags::kStatus;
+  Crossing crossing;
+  switch (mnemonic) {
+    case ZYDIS_MNEMONIC_SYSCALL:
+      if ((cpu_.sys.sfmask & status) != status) return;
+      crossing = Crossing::SystemCall;
+      break;
+    case ZYDIS_MNEMONIC_SYSRET:
+      crossing = Crossing::SystemReturn;
+      break;
+    case ZYDIS_MNEMONIC_STAC:
+    case ZYDIS_MNEMONIC_CLAC:
+      if (!(cpu_.sys.cr4 & cr4::SMAP)) return;
+      crossing = mnemonic == ZYDIS_MNEMONIC_STAC ? Crossing::Stac : Crossing::Clac;
+      break;
+    default:
+      return;
+  }
+  if (!cpu_.code64()) return;
+  Landing& landing = context_.landings[static_cast<unsigned>(crossing)][from];
+  landing = {.valid = 1,
+             .flags_before = flags_before & ~status,
+             .flags_after = cpu_.rflags & (crossing == Crossing::SystemCall ? ~u64{0} : ~status),
+             .target = cpu_.rip,
+             .jumps = reinterpret_cast<u64>(context_.jumps[context_.mode]),
+             .stack = reinterpret_cast<u64>(&context_.stack_pointers[context_.mode]),
+             .code = {},
+             .stack_segment = {},
+             .cpl = cpu_.cpl,
+             .mode = context_.mode,
+             .view = cpu_.view};
+  std::memcpy(landing.code, &cpu_.sys.segment[CS], sizeof(Segment));
+  std::memcpy(landing.stack_segment, &cpu_.sys.segment[SS], sizeof(Segment));
+}
+
+void Translator::forget_crossings() {
+  for (auto& modes : context_.landings) {
+    for (Landing& landing : modes) landing.valid = 0;
+  }
 }
 
 u64 Translator::overflowed_stack(u64 address) const {

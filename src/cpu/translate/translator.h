@@ -34,7 +34,13 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   void drop_decoded() override { cache_.wants_flush = true, flush_cache(); }
   bool translatable() const;
   Mode current_mode() const;
+  Mode mode() const { return known_[context_.mode].mode; }
+  unsigned view() const { return known_[context_.mode].view; }
   void enter_mode();
+  void read_clock();
+  void learn_crossing(u16 mnemonic, unsigned from, u64 flags_before);
+  /// What they depend on may have changed.
+  void forget_crossings();
 
   // What translated code calls; each leaves Cpu at a boundary. See Thunks::call for what they return.
   static u64 on_access(Translator* self, u64 index);
@@ -47,6 +53,9 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   u64 access_scattered(Site& site);
   void note_code_written(const Site& site);
   u64 go_on(const Block& block, unsigned boundary, u64 forgotten);
+  /// Goes on wherever RIP is, in whatever mode, unless the run loop is wanted.
+  u64 go_anywhere();
+  bool may_go_on() const;
   /// The block at `rip`, translated if need be; nullptr: leave. For a crossing one, the way to it is noted.
   Block* block_at(u64 rip, const Translations::Code& code);
   Block* translate(u64 rip, const Translations::Code& code, const u64* second);
@@ -65,8 +74,10 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   void flush_all() override;
   void flush_non_global() override;
   void flush_page(u64 va) override;
+  void system_calls_changed() override { forget_crossings(); }
   void reset_stacks();
   void flush_cache();
+  void forget_all_code();
 
   // CodeListener: other threads.
   void page_becomes_code(u64 page) override;
@@ -83,10 +94,11 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   Translations translations_;
   CodeCache cache_;
   host::Map stacks_;
-  u64 stack_pointers_[kModes];
-  Mode mode_;
-  unsigned mode_index_ = 0;
-  unsigned view_ = 0;
+  struct Known {
+    Mode mode;
+    unsigned view = 0;
+  };
+  Known known_[kModes];  ///< by index, which Context::mode is
   Counts counts_;
   bool interpret_next_ = false;  ///< what is at RIP is in no block
   const Stress stress_;

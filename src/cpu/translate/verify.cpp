@@ -115,7 +115,7 @@ class Verifier : Machine {
       return go_back(offset, state);
     }
     const u8* const to = block_.code + target;
-    if (to == thunks_.jump_miss) return true;
+    if (to == thunks_.jump_miss || to == thunks_.return_miss[block_.mode]) return true;
     if (to == thunks_.link) return check_link(state);
     return fail("a jump out of the block");
   }
