@@ -121,18 +121,21 @@ void Cpu::undefined(const Insn& insn) {
 
 void Cpu::flush_tlb() {
   tlb.flush();
+  tables.flush();
   if (keeper != nullptr) keeper->flush_all();
   ++tlb_epoch;
   end_block();
 }
 void Cpu::flush_tlb_non_global() {
   tlb.flush_non_global();
+  tables.flush();
   if (keeper != nullptr) keeper->flush_non_global();
   ++tlb_epoch;
   end_block();
 }
 void Cpu::flush_tlb_page(u64 va) {
   tlb.flush_page(va);
+  tables.flush();
   if (keeper != nullptr) keeper->flush_page(va);
   ++tlb_epoch;
   end_block();

@@ -218,6 +218,7 @@ class Cpu {
   // --- Translation state
   // -----------------------------------------------------------------------------------------------------
   SoftTlb tlb;
+  x86::TableCache tables;  ///< flushed with the TLB
   u64 tlb_epoch = 1;  ///< counts flushes, of whatever part
   void flush_tlb();
   void flush_tlb_non_global();

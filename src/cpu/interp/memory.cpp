@@ -60,7 +60,7 @@ u64 Cpu::translate(u64 va, Access access, bool user, Seg seg) {
   if (code64() && !x86::is_canonical(va)) raise(seg == SS ? Vector::SS : Vector::GP, 0);
   const auto context = paging_context(user);
   ++counters.page_walks;
-  const x86::Translation t = x86::walk(memory, context, va, access);
+  const x86::Translation t = x86::walk(memory, context, va, access, &tables);
   if (!t.ok) raise_page_fault(va, t.error_code);
   const u64 page = t.gpa & ~kPageMask;
   if (page == apic_page) return t.gpa;
@@ -230,7 +230,7 @@ u8* Cpu::system_pointer(u64 va, unsigned size, Access access) {
   if ((va & kPageMask) + size > kPageSize) return nullptr;
   auto context = paging_context(false);
   context.smap_off = false;
-  const auto t = x86::walk(memory, context, va, access);
+  const auto t = x86::walk(memory, context, va, access, &tables);
   if (!t.ok) raise_page_fault(va, t.error_code);
   if (is_apic(t.gpa)) return nullptr;
   u8* page = memory.at(t.gpa & ~kPageMask, kPageSize);
@@ -281,7 +281,7 @@ u64 Cpu::system_walk(u64 va, Access access) {
   if (!long_mode()) va = static_cast<u32>(va);
   auto context = paging_context(false);
   context.smap_off = false;
-  const auto t = x86::walk(memory, context, va, access);
+  const auto t = x86::walk(memory, context, va, access, &tables);
   if (!t.ok) raise_page_fault(va, t.error_code);
   return t.gpa;
 }

@@ -17,6 +17,10 @@ void SoftTlb::enter(View view, u64 va, u8* host_page, const x86::Translation& t,
   e.execute_tag = may_execute ? page : (e.execute_tag == page ? page : kNoTag);
   set.meta[index] = {.page_shift = t.page_shift, .global = t.global};
   set.used = true;
+  if (!t.global && set.locals <= set.local.size()) {
+    if (set.locals < set.local.size()) set.local[set.locals] = static_cast<u16>(index);
+    ++set.locals;
+  }
 }
 
 void SoftTlb::flush() {
@@ -27,15 +31,22 @@ void SoftTlb::flush() {
       e.to_host = 0;
     }
     set.used = false;
+    set.locals = 0;
   }
 }
 
 void SoftTlb::flush_non_global() {
   for (Set& set : sets_) {
     if (!set.used) continue;
-    for (unsigned i = 0; i < kEntries; ++i) {
+    const auto drop = [&](unsigned i) {
       if (!set.meta[i].global) clear(set.entries[i]);
+    };
+    if (set.locals <= set.local.size()) {
+      for (unsigned n = 0; n < set.locals; ++n) drop(set.local[n]);
+    } else {
+      for (unsigned i = 0; i < kEntries; ++i) drop(i);
     }
+    set.locals = 0;
   }
 }
 

@@ -61,6 +61,9 @@ class SoftTlb {
     std::array<Entry, kEntries> entries;
     std::array<Meta, kEntries> meta;
     bool used = true;
+    /// Entries that may hold pages that are not global; all of them once there are more than fit.
+    std::array<u16, 32> local;
+    unsigned locals = 0;
   };
   static u8* host(const Entry& e, u64 va) { return reinterpret_cast<u8*>(va + e.to_host); }
   static void clear(Entry& e) { e.read_tag = e.write_tag = e.execute_tag = kNoTag; }

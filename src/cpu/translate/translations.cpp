@@ -55,7 +55,8 @@ bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
 /// The page that maps `va`, as far as it lies in one slot of RAM.
 bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
   const auto t =
-      x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read);
+      x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read,
+                &cpu.tables);
   if (!t.ok || !allowed(cpu, t)) return false;
   const u64 size = cpu.sys.cr0 & cr0::PG ? u64{1} << t.page_shift : kGiB;  // without paging all is one piece
   u64 gpa = t.gpa & ~(size - 1);
@@ -267,7 +268,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
 bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) {
   if (!x86::is_canonical(rip)) return false;
   ++counters_.walks;
-  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), rip, x86::Access::Execute);
+  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), rip, x86::Access::Execute, &cpu.tables);
   if (!t.ok || (t.gpa & ~kPageMask) == cpu.apic_page) return false;
   code.offset = memory_.offset_of(t.gpa, 1);
   code.global = t.global;

@@ -67,6 +67,8 @@ struct Walk {
 
   Step steps[4];
   unsigned count = 0;
+  u64 last_table = 0;
+  bool upper_writable = true, upper_user = true, upper_executable = true;  ///< what the levels above the last one allow
   bool writable = true, user = true, executable = true;
 
   bool nx() const { return context.efer & efer::NXE; }
@@ -126,6 +128,12 @@ struct Walk {
   Translation wide(u64 table, const Level* levels, unsigned level_count, bool& restart) {
     for (unsigned i = 0; i < level_count; ++i) {
       const Level& level = levels[i];
+      if (level.shift == kPageShift) {
+        last_table = table;
+        upper_writable = writable;
+        upper_user = user;
+        upper_executable = executable;
+      }
       const u64 index = bits(va, level.shift, level.index_bits);
       Step& step = steps[count++];
       step.entry = EntryRef(memory, table + index * 8, true);
@@ -177,7 +185,7 @@ constexpr Level kPaeLevels[] = {{21, 9, true}, {12, 9, false}};
 
 }  // namespace
 
-Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access) {
+Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access, TableCache* tables) {
   if (!(context.cr0 & cr0::PG)) {
     Translation t;
     t.ok = t.user = t.writable = t.dirty = true;
@@ -190,7 +198,17 @@ Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, 
     bool restart = false;
     Translation t;
     if (context.efer & efer::LMA) {
-      t = walk.wide(context.cr3 & kAddressMask, kFourLevels, 4, restart);
+      const auto* known = tables != nullptr ? tables->find(va) : nullptr;
+      if (known != nullptr) {
+        walk.writable = known->writable;
+        walk.user = known->user;
+        walk.executable = known->executable;
+        t = walk.wide(known->table, &kFourLevels[3], 1, restart);
+      } else {
+        t = walk.wide(context.cr3 & kAddressMask, kFourLevels, 4, restart);
+        if (t.ok && t.page_shift == kPageShift && tables != nullptr)
+          tables->enter(va, walk.last_table, walk.upper_writable, walk.upper_user, walk.upper_executable);
+      }
     } else if (context.cr4 & cr4::PAE) {
       const u64 root = context.pdpte[bits(va, 30, 2)];
       t = (root & kPresent) ? walk.wide(root & kAddressMask, kPaeLevels, 2, restart) : walk.fault(0);

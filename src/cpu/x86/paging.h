@@ -2,6 +2,8 @@
 // setting of accessed and dirty bits. Knows no TLB and no engine.
 #pragma once
 
+#include <array>
+
 #include "vm/memory/memory.h"
 #include "vm/x86/state.h"
 
@@ -29,9 +31,34 @@ struct Translation {
   bool executable = true;  ///< no XD in any level
 };
 
+/// Which tables the last level of walks was found in (SDM 3A 4.10.3: a paging-structure cache), for 4-level paging. Only
+/// what was present and marked accessed is in it. To be flushed with the TLB, all of it for a single page too.
+class TableCache {
+ public:
+  struct Entry {
+    u64 epoch = 0;
+    u64 region = 0;  ///< va >> 21
+    u64 table = 0;   ///< guest-physical
+    bool writable = false, user = false, executable = false;
+  };
+  void flush() { ++epoch_; }
+  const Entry* find(u64 va) const {
+    const Entry& entry = entries_[(va >> 21) % kEntries];
+    return entry.epoch == epoch_ && entry.region == va >> 21 ? &entry : nullptr;
+  }
+  void enter(u64 va, u64 table, bool writable, bool user, bool executable) {
+    entries_[(va >> 21) % kEntries] = {epoch_, va >> 21, table, writable, user, executable};
+  }
+
+ private:
+  static constexpr unsigned kEntries = 64;
+  std::array<Entry, kEntries> entries_{};
+  u64 epoch_ = 1;
+};
+
 /// Translates `va`. Sets A (and, for a write, D) atomically in the entries it used, only when the access is allowed.
 /// With CR0.PG = 0 the result is the identity.
-Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access);
+Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access, TableCache* tables = nullptr);
 
 /// Reads the four PDPTEs that CR3 points to. False when one has a reserved bit set (#GP on MOV CR).
 bool load_pdptes(const vm::GuestMemory& memory, u64 cr3, u64 (&pdpte)[4]);
