@@ -12,10 +12,10 @@ namespace {
 /// How far a region for stores looks for pages that hold code, in pages each way.
 constexpr u64 kLookAround = 512;
 
-/// So many moves of a slot, and page entries are better; the second while fills take most of the time.
-constexpr u64 kMoves = 2000, kMovesInHaste = 32, kMovesOfKernel = 48;
-/// Host TSC.
-constexpr u64 kCyclesBetweenFills = 1500;
+/// So many moves of a slot, and page entries are better: they cost a few cycles more an access, and a fill several
+/// hundred. In user mode moves count only while fills take most of the time: they follow each other closely (host TSC,
+/// on average).
+constexpr u64 kMovesOfUser = 32, kMovesOfKernel = 48, kCyclesBetweenFills = 1500;
 
 /// Page entries filled for one access to a large page.
 constexpr u64 kPagesAtOnce = 64;
@@ -50,6 +50,45 @@ u64 address(const interp::Cpu& cpu, const Context& context, const Site& site) {
 
 bool allowed(const interp::Cpu& cpu, const x86::Translation& t) {
   return cpu.cpl == 3 ? t.user : !t.user || cpu.view == SoftTlb::SupervisorUserAccess;
+}
+
+/// The 4 KiB pages around the one at `va` that follow each other in RAM and that the same access may be made to without
+/// a further walk: a TLB might hold them all. Only with 4-level paging, and within one table.
+void add_neighbours(const interp::Cpu& cpu, u64 va, bool write, Region& region) {
+  constexpr u64 kPresent = 1, kAccessed = 0x20, kDirty = 0x40, kFrame = 0x000FFFFFFFFFF000;
+  constexpr u64 kIgnored = u64{7} << 9 | u64{0x7FF} << 52;  // software's; keys are not used
+  constexpr unsigned kEntries = 512;
+  const auto* known = cpu.tables.find(va);
+  const u8* const table = known != nullptr ? cpu.memory.at(known->table, kPageSize) : nullptr;
+  if (table == nullptr) return;
+  const auto entry = [&](u64 index) {
+    return __atomic_load_n(reinterpret_cast<const u64*>(table + index * 8), __ATOMIC_RELAXED) & ~kIgnored;
+  };
+  const u64 at = va >> kPageShift & (kEntries - 1);
+  const u64 needed = kPresent | kAccessed | (write ? kDirty : 0);
+  const u64 here = entry(at) | needed;
+  const u64 loose = write ? 0 : kDirty;
+  const auto follows = [&](u64 index) {
+    return (entry(index) & ~loose) == ((here & ~loose) + ((index - at) << kPageShift));
+  };
+  if ((entry(at) & needed) != needed || (here & kFrame) == 0) return;
+  u64 first = at, last = at;
+  while (last + 1 < kEntries && follows(last + 1)) ++last;
+  while (first > 0 && follows(first - 1)) --first;
+  const auto& slots = cpu.memory.slots();
+  for (const auto& slot : slots) {
+    const u64 gpa = here & kFrame;
+    if (gpa - slot.gpa >= slot.size) continue;
+    first = at - std::min(at - first, (gpa - slot.gpa) >> kPageShift);
+    last = at + std::min(last - at, ((slot.gpa + slot.size - 1 - gpa) >> kPageShift));
+    const u64 apic = (cpu.apic_page - gpa + (at << kPageShift)) >> kPageShift;
+    if (cpu.apic_page != ~u64{0} && apic >= first && apic <= last) return;
+  }
+  region.start -= (at - first) << kPageShift;
+  region.offset -= (at - first) << kPageShift;
+  region.end += (last - at) << kPageShift;
+  region.mapped_first = region.start;
+  region.mapped_last = region.end - 1;
 }
 
 /// The page that maps `va`, as far as it lies in one slot of RAM.
@@ -183,6 +222,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   Region region;
   ++counters_.walks;
   if (!find_page(cpu, low, site.write, region)) return Filled::No;
+  if (region.end - region.start == kPageSize && !site.page_entries) add_neighbours(cpu, low, site.write, region);
   if (high > region.end) {  // goes on in the next page, which may follow in RAM as well
     Region next;
     ++counters_.walks;
@@ -232,7 +272,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     return Filled::Yes;
   }
   Slot& slot = context_.slots[site.slot];
-  const bool moved = slot.base != kNoBase;
+  bool moved = slot.base != kNoBase;
   switch (site.access) {
     case AccessKind::Range: {
       u64 start = region.start, end = region.end;
@@ -240,6 +280,9 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
         start = std::max<u64>(start, kWrapMargin);
         end = std::min<u64>(end, kLast32 + 1 - kWrapMargin);
       }
+      // A region that grows, page by page as the guest touches its memory first, goes nowhere.
+      const u64 old = slot.base - wrapped + static_cast<u64>(site.low);
+      if (old >= start && old + slot.limit + site.extent <= end) moved = false;
       slot = {.base = start + wrapped - static_cast<u64>(site.low),
               .limit = end - start - site.extent,
               .delta = delta - wrapped};
@@ -257,10 +300,9 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   if (!moved || site.access != AccessKind::Range) return Filled::Yes;
   // Sums with a segment's base may lie beyond 4 GiB in 32-bit code: other modes' page entries are no help.
   if (code32 && segment != 0) return Filled::Yes;
-  // Sites of the kernel move with every task switch. Others do when they walk through memory, once a page, or when they
-  // are scattered: then fills follow each other closely.
-  const u64 limit = cpu.cpl != 3 ? kMovesOfKernel : between_fills_ < kCyclesBetweenFills ? kMovesInHaste : kMoves;
-  if (++site.moves < limit) return Filled::Yes;
+  // Sites of the kernel move with every task switch, however far apart these are.
+  if (cpu.cpl == 3 && between_fills_ >= kCyclesBetweenFills) return Filled::Yes;
+  if (++site.moves < (cpu.cpl == 3 ? kMovesOfUser : kMovesOfKernel)) return Filled::Yes;
   site.moves = 0;
   return Filled::Scattered;
 }

@@ -36,7 +36,7 @@ Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots) {
   TRY_ASSIGN(memory.users_, host::Map::anonymous(align_up((size >> kPageShift) * sizeof(u16), kPageSize)));
   memory.generations_.set_huge_pages(false);
   memory.users_.set_huge_pages(false);
-  memory.ram_.set_huge_pages(false);
+  memory.ram_.set_huge_pages(true);
   memory.slots_ = std::move(slots);
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0) {
     return fail_errno(errno, "this kernel has no membarrier(PRIVATE_EXPEDITED), needed since Linux 4.14");
