@@ -14,6 +14,8 @@ namespace vireo::cpu::translate {
 ///             (in 32-bit code with a segment's base: of the sum before it wraps at 4 GiB)
 ///   Segment   base: the segment's base it is good for; delta: host address of the segment's offset 0
 ///   Constant  delta: host address of the page, 0 when empty
+///   Range by page entries (Site::page_entries)   delta: as for Range, of this access; base: Site::passed; limit:
+///             Site::extent
 struct Slot {
   u64 base, limit, delta;
 };
@@ -55,6 +57,7 @@ struct Landing {
 struct Context {
   u64 flags_ax;                  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
   u64 spill;                     ///< within one instruction
+  u64 saved[5];                  ///< registers, within a thunk
   alignas(64) u8 bounce[64];     ///< what one access reads, put together from two pages
   u64 status_mask, pushed_mask;  ///< of RFLAGS: what the host's flags hold, and what PUSHF takes from Cpu::rflags
   u64 target;                    ///< RIP an indirect jump goes to

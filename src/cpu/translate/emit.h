@@ -78,6 +78,7 @@ class Emitter {
   void lea(Host to, const Mem& from) { op(0x8D, to, from); }
   void lea32(Host to, const Mem& from) { op(0x8D, to, from, false); }
   void sub(Host to, const Mem& from) { op(0x2B, to, from); }
+  void sub(Host to, Host from) { op(0x2B, to, from); }
   void add(Host to, const Mem& from) { op(0x03, to, from); }
   void xor_(Host to, const Mem& from) { op(0x33, to, from); }
   void cmp(Host left, const Mem& right) { op(0x3B, left, right); }

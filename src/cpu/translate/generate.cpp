@@ -178,6 +178,11 @@ void Generator::emit_cold(const Cold& cold) {
   switch (cold.kind) {
     case Cold::Kind::Site:
       if (cold.restore_flags) restore_flags(cold.restore_from_memory);
+      if (cold.bounced != nullptr) {
+        address_to_t1(*cold.bounced, true);
+        e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
+        e_.call(thunks_.bounce[view_]);
+      }
       e_.mov_imm(T1, cold.index);
       e_.call(thunks_.call[static_cast<unsigned>(cold.call)]);
       if (cold.back != nullptr) e_.jmp(cold.back);

@@ -61,6 +61,7 @@ class Generator {
     bool restore_flags, restore_from_memory;
     const u8* back;
     Call call;
+    const Group* bounced = nullptr;  ///< the access may cross pages: first by Thunks::bounce
   };
 
   // generate.cpp

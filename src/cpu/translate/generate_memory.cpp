@@ -87,6 +87,9 @@ void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold
   if (live) restore_flags(pages);
   cold.restore_flags = live;
   cold.restore_from_memory = pages;
+  if (pages && site.alone && !group.write && group.segment == 0 && !mode_.code32() &&
+      site.extent <= sizeof(Context::bounce))
+    cold.bounced = &group;
 }
 
 void Generator::emit_check(u16 number) {
@@ -145,6 +148,10 @@ void Generator::emit_check(u16 number) {
       break;
   }
   site.passed = e_.at();
+  if (site.page_entries) {
+    context_.slots[site.slot].base = reinterpret_cast<u64>(site.passed);
+    context_.slots[site.slot].limit = site.extent;
+  }
   tables_.sites.push_back(site);
   cold_.push_back(cold);
 }

@@ -39,6 +39,10 @@ struct Layout {
   const Context* object = nullptr;  ///< the one at that distance
   bool avx512 = false;              ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
 
+  Mem saved(unsigned index) const {
+    return field(context + offset_of(&Context::saved) + static_cast<i32>(index) * 8);
+  }
+  i32 bounce() const { return context + offset_of(&Context::bounce); }
   Mem gpr(unsigned reg) const { return field(registers + static_cast<i32>(reg) * 8); }
   Mem base_of(unsigned segment, bool code32) const {
     if (!code32) return field(segment_base[segment]);
@@ -52,6 +56,10 @@ struct Layout {
   Mem slot(u32 index, u64 Slot::* member) const {
     return field(context + offset_of(&Context::slots) + static_cast<i32>(index * sizeof(Slot)) +
                  distance(kSlot, kSlot.*member));
+  }
+  /// Of the slot whose byte offset in its table is in `at`.
+  Mem slot(Host at, u64 Slot::* member) const {
+    return {.base = at, .gs = true, .disp = context + offset_of(&Context::slots) + distance(kSlot, kSlot.*member)};
   }
   Mem edge(u32 index) const { return field(context + offset_of(&Context::edges) + static_cast<i32>(index) * 8); }
   template <class T>

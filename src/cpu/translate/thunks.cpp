@@ -67,6 +67,64 @@ void load_guest(Emitter& e, const Layout& layout) {
   }
 }
 
+/// Thunks::bounce.
+void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
+  const Host kept[] = {Host::RAX, Host::RDX, Host::RSI, Host::RDI};
+  const Host address = Host::RSI, page = Host::RDX, from_first = Host::RAX, from_second = Host::RDI;
+  // The stack may be about to overflow, and begin anew with any push: nothing is left on it.
+  e.pop(layout.at(&Context::resume));
+  for (unsigned i = 0; i < 4; ++i) e.store(layout.saved(i), kept[i]);
+  e.flags_to(Host::RAX);
+  e.store(layout.saved(4), Host::RAX);
+  const auto find = [&](Host index, Host of) {  // to its entry; the delta comes into `index`
+    e.mov(index, of);
+    e.shr(index, kPageShift - kPageEntryShift);
+    e.and_imm32(index, (kPageEntries - 1) << kPageEntryShift);
+    e.cmp(page, layout.page(view, &PageEntry::read_page, index));
+    u8* const missing = e.jcc_later(Cond::NE);
+    e.load(index, layout.page(view, &PageEntry::delta, index));
+    return missing;
+  };
+  e.mov(address, T1);
+  e.mov(page, address);
+  e.shr(page, kPageShift);
+  e.shl(page, kPageShift);
+  u8* const no_first = find(from_first, page);
+  e.lea(from_first, {.base = from_first, .index = address});
+  e.lea(page, {.base = page, .disp = static_cast<i32>(kPageSize)});
+  u8* const no_second = find(from_second, page);
+  e.lea(from_second, {.base = from_second, .index = page});
+  const Host first = page;  // bytes
+  e.sub(first, address);
+  e.load(T1, layout.slot(T2, &Slot::limit));
+  e.sub(T1, first);
+  u8* const within = e.jcc_later(Cond::BE);
+  e.store(layout.at(&Context::spill), T1);
+  e.store(layout.at(&Context::argument), from_second);
+  e.bytes(reinterpret_cast<const u8*>("\xF3\x48\x0F\xAE\xCF"), 5);  // rdgsbase rdi
+  e.lea(Host::RDI, {.base = Host::RDI, .disp = layout.bounce()});
+  e.mov(T1, Host::RDI);
+  e.sub(T1, address);
+  e.store(layout.slot(T2, &Slot::delta), T1);
+  const auto copy = [&] { e.bytes(reinterpret_cast<const u8*>("\xF3\xA4"), 2); };  // rep movsb
+  e.mov(Host::RSI, from_first);
+  e.mov(T1, first);
+  copy();
+  e.load(Host::RSI, layout.at(&Context::argument));
+  e.load(T1, layout.at(&Context::spill));
+  copy();
+  const auto restore = [&] {
+    e.push(layout.saved(4));
+    e.byte(0x9D);  // popfq
+    for (unsigned i = 0; i < 4; ++i) e.load(kept[i], layout.saved(i));
+  };
+  restore();
+  e.jmp(layout.slot(T2, &Slot::base));
+  for (u8* const from : {no_first, no_second, within}) e.here32(from);
+  restore();
+  e.jmp(layout.at(&Context::resume));
+}
+
 /// One way from one mode to another (Thunks::cross). `helper` calls the helper whose index is in Context::argument.
 class CrossThunk {
  public:
@@ -289,6 +347,10 @@ Thunks make_thunks(Emitter& e, const Layout& layout) {
       thunks.cross[crossing][mode] = e.at();
       CrossThunk(e, layout, static_cast<Crossing>(crossing), mode).make(helper);
     }
+  }
+  for (unsigned view = 0; view < std::size(thunks.bounce); ++view) {
+    thunks.bounce[view] = e.at();
+    make_bounce(e, layout, view);
   }
   const auto thunk = [&](Call call) { return thunks.call[static_cast<unsigned>(call)]; };
   thunks.link = e.at();

@@ -18,6 +18,10 @@ struct Thunks {
   /// By jump: a return that ends up elsewhere than its call, of a mode; Context::target is where to.
   const u8* return_miss[kModes] = {};
   const u8* underflow[kModes] = {};   ///< by return, of a mode: no return address is left
+  /// By call, in the place of a site that is checked by page entries of a view, with the guest address in RCX and the
+  /// byte offset of the site's slot in R11: reads across two pages that have entries, into Context::bounce, and goes on
+  /// behind the check. Returns when it cannot. Keeps flags.
+  const u8* bounce[3] = {};
   const u8* link = nullptr;           ///< by jump, the edge's index in RCX
   const u8* load_vectors = nullptr;   ///< by call; touches nothing else
   const u8* store_vectors = nullptr;  ///< void(), from C++ with GS set

@@ -189,8 +189,9 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned 
     return false;
   std::memcpy(context_.bounce, reinterpret_cast<const u8*>(low + deltas[0]), first);
   std::memcpy(context_.bounce + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
-  context_.slots[site.slot] = {
-      .base = kNoBase, .limit = 0, .delta = reinterpret_cast<u64>(context_.bounce) - low - wrapped};
+  Slot& slot = context_.slots[site.slot];
+  if (!site.page_entries) slot = kEmptySlot;
+  slot.delta = reinterpret_cast<u64>(context_.bounce) - low - wrapped;
   return true;
 }
 

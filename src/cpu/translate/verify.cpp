@@ -72,6 +72,11 @@ class Verifier : Machine {
     }
     entries_[offset_of(block_.entry)] = true;
     for (const Boundary& boundary : block_.boundaries) boundaries_[boundary.host] = true;
+    // C++ goes on behind what it executes.
+    for (auto helper = tables_.helpers.rbegin(); helper != tables_.helpers.rend() && helper->block == &block_; ++helper) {
+      const std::size_t next = helper->boundary + 1u;
+      if (next < block_.boundaries.size()) entries_[block_.boundaries[next].host] = true;
+    }
     for (const Decoded& insn : insns_) {
       const auto target = relative_target(insn);
       if (target && *target <= insn.offset) backwards_[static_cast<u32>(*target)] = true;
@@ -218,15 +223,35 @@ class Verifier : Machine {
       return true;
     }
     if (to == thunks_.load_vectors) return true;
+    for (const u8* bounce : thunks_.bounce) {
+      if (to == bounce) return check_bounce();
+    }
+    for (const auto& modes : thunks_.cross) {
+      if (to == modes[block_.mode]) return call_out(Call::Helper);
+    }
     for (unsigned i = 0; i < static_cast<unsigned>(Call::kCount); ++i) {
       if (to != thunks_.call[i]) continue;
-      const auto which = static_cast<Call>(i);
-      const u32 behind = offset_ + insn.in.length;
-      if (which == Call::Helper && boundaries_.contains(behind))
-        entries_[behind] = true;  // by C++, which goes on there
-      return call_out(which);
+      return call_out(static_cast<Call>(i));
     }
     return fail("a call out of the block");
+  }
+
+  /// Back behind the call nothing has changed but the slot. It may go on behind the check too, as C++ may: with a delta
+  /// that is good for what was checked.
+  bool check_bounce() {
+    const Value& offset = now_.reg[kT2];
+    const auto site = offset.is_constant() && offset.constant % sizeof(Slot) == 0
+                          ? fields_.sites.find(static_cast<u32>(offset.constant / sizeof(Slot)))
+                          : fields_.sites.end();
+    if (site == fields_.sites.end()) return fail("a read across pages for a site that is not the block's");
+    const Site& of = *site->second;
+    const Slot& slot = layout_.object->slots[of.slot];
+    if (!of.page_entries || of.write || !of.alone || of.segment != 0 || of.extent > sizeof(Context::bounce) ||
+        slot.base != reinterpret_cast<u64>(of.passed) || slot.limit != of.extent)
+      return fail("a read across pages for another kind of site");
+    forget_scratch();
+    std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of.slot; });
+    return true;
   }
 
   bool call_out(Call which) {

@@ -45,8 +45,15 @@ class Fields {
         {l.at(&Context::spill).disp, sizeof(Context::spill), true},
         {l.at(&Context::target).disp, 8, true},
         {l.at(&Context::vectors_loaded).disp, 1, false},
+        {l.at(&Context::tsc_by_helper).disp, 1, false},
+        {l.at(&Context::tsc_offset).disp, 8, false},
+        {l.tsc_offset, 8, false},
+        {l.tsc_aux, 8, false},
+        {l.kernel_gs_base, 8, true},
     };
-    for (const unsigned segment : {vm::x86::FS, vm::x86::GS}) fields.push_back({segment_base(segment), 8, false});
+    for (const unsigned segment : {vm::x86::FS, vm::x86::GS})
+      fields.push_back({segment_base(segment), 8, segment == vm::x86::GS && !code32_});
+    for (const i32 segment : l.segments) fields.push_back({segment + l.selector, 2, false});
     return fields;
   }
   bool is_field(i32 at, u32 size, bool written) const {

@@ -226,6 +226,9 @@ bool Machine::store(const ZydisDecodedOperand& to, const ZydisDecodedOperand& fr
     return fail("a page entry that was not checked");
   }
   std::erase_if(now_.cells, [&](const auto& cell) { return cell.first < at + to.size / 8 && at < cell.first + 8; });
+  if (at == fields_.segment_base(vm::x86::GS)) {
+    std::erase_if(now_.facts, [&](const Fact& fact) { return fields_.sites[fact.slot]->segment == vm::x86::GS; });
+  }
   if (whole_register) now_.cells[at] = simple(now_.reg[number_of(from.reg.value)]);
   return true;
 }
