@@ -30,8 +30,8 @@ class BlockMaker {
     memory_.write(offset, code.data(), code.size());
     cache.scattered.clear();
     cache.ungrouped.clear();
-    for (u64 at = 0; scattered && at < code.size(); ++at) cache.scattered[rip + at] = true;
-    if (ungrouped) cache.ungrouped[rip] = true;
+    for (u64 at = 0; scattered && at < code.size(); ++at) cache.scattered.insert(rip + at);
+    if (ungrouped) cache.ungrouped.insert(rip);
     auto* block = cache.translate(cpu, rip, offset, mode, cache.mode_index(mode));
     if (block == nullptr) std::abort();
     return *block;

@@ -219,7 +219,7 @@ class Cpu {
   // -----------------------------------------------------------------------------------------------------
   SoftTlb tlb;
   x86::TableCache tables;  ///< flushed with the TLB
-  u64 tlb_epoch = 1;  ///< counts flushes, of whatever part
+  u64 tlb_epoch = 1;       ///< counts flushes, of whatever part
   void flush_tlb();
   void flush_tlb_non_global();
   void flush_tlb_page(u64 va);

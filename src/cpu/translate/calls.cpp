@@ -227,8 +227,7 @@ u64 Translator::on_helper(Translator* self, u64 index) {
   cpu.rip = cpu.next_rip & cpu.rip_mask;
   self->context_.reload_vectors = false;  // whoever uses them behind a helper looks first
   const u64 where = self->go_on(block, next, forgotten);
-  if (where != kLeave && self->cache_.counters().flushed == flushed)
-    self->learn_crossing(mnemonic, from, flags_before);
+  if (where != kLeave && self->cache_.counters().flushed == flushed) self->learn_crossing(mnemonic, from, flags_before);
   return where;
 }
 

@@ -31,6 +31,8 @@ constexpr unsigned kPageEntries = 1 << 14;
 constexpr unsigned kPageEntryShift = 5;
 static_assert(sizeof(PageEntry) == 1u << kPageEntryShift);
 
+constexpr unsigned kBounced = 64;  ///< bytes that one access reads, at most
+
 constexpr u64 kNoSegment = u64{1} << 62;  ///< whatever 32 bits are added: not canonical, and far from kNoBase
 
 constexpr unsigned kSlots = 1 << 18;
@@ -55,10 +57,11 @@ struct Landing {
 };
 
 struct Context {
-  u64 flags_ax;                  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
-  u64 spill;                     ///< within one instruction
-  u64 saved[5];                  ///< registers, within a thunk
-  alignas(64) u8 bounce[64];     ///< what one access reads, put together from two pages
+  u64 flags_ax;  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
+  u64 spill;     ///< within one instruction
+  u64 saved[5];  ///< registers, within a thunk
+  /// What one access reads, put together from two pages, and as unaligned as it was: instructions may mind.
+  alignas(64) u8 bounce[128];
   u64 status_mask, pushed_mask;  ///< of RFLAGS: what the host's flags hold, and what PUSHF takes from Cpu::rflags
   u64 target;                    ///< RIP an indirect jump goes to
   u64 argument;                  ///< of the C++ function that is called
@@ -74,8 +77,8 @@ struct Context {
   bool reload_vectors;           ///< before going on: they were stored for C++
   bool tsc_by_helper;            ///< RDTSC is C++'s: tsc_offset is not all there is to it
   u32 host_mxcsr;
-  u32 mode;                      ///< index of the mode that code runs in
-  u64 stack_pointers[kModes];    ///< code_sp of the modes that do not run
+  u32 mode;                                                           ///< index of the mode that code runs in
+  u64 stack_pointers[kModes];                                         ///< code_sp of the modes that do not run
   Landing landings[static_cast<unsigned>(Crossing::kCount)][kModes];  ///< by the mode they start from
   Slot slots[kSlots];
   u64 edges[kEdgeSlots];             ///< host addresses that jumps to other pages go through

@@ -87,8 +87,7 @@ void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold
   if (live) restore_flags(pages);
   cold.restore_flags = live;
   cold.restore_from_memory = pages;
-  if (pages && site.alone && !group.write && group.segment == 0 && !mode_.code32() &&
-      site.extent <= sizeof(Context::bounce))
+  if (pages && site.alone && !group.write && group.segment == 0 && !mode_.code32() && site.extent <= kBounced)
     cold.bounced = &group;
 }
 

@@ -491,8 +491,7 @@ Kind system_kind(Mode mode, GuestInsn& insn) {
     case ZYDIS_MNEMONIC_MOV: {
       const auto& to = insn.operands[0];
       const auto& from = insn.operands[1];
-      if (from.type != ZYDIS_OPERAND_TYPE_REGISTER ||
-          ZydisRegisterGetClass(from.reg.value) != ZYDIS_REGCLASS_SEGMENT ||
+      if (from.type != ZYDIS_OPERAND_TYPE_REGISTER || ZydisRegisterGetClass(from.reg.value) != ZYDIS_REGCLASS_SEGMENT ||
           to.type != ZYDIS_OPERAND_TYPE_REGISTER || in.operand_width == 16)
         return Kind::Helper;
       insn.imm = from.reg.value - ZYDIS_REGISTER_ES;

@@ -30,8 +30,8 @@ enum class Kind : u8 {
   ReadTsc,      ///< RDTSC, RDTSCP; by the interpreter when Context::tsc_by_helper
   ReadSegment,  ///< MOV from a segment register
   Cross,        ///< SYSCALL, SYSRET, STAC, CLAC: Context::landings; by the interpreter when there is none
-  Helper,     ///< by the interpreter, goes on behind it when nothing forbids
-  HelperEnd,  ///< by the interpreter, ends the block
+  Helper,       ///< by the interpreter, goes on behind it when nothing forbids
+  HelperEnd,    ///< by the interpreter, ends the block
 };
 
 /// 32-bit code adds displacements up to this to registers in 64 bits. That is right as long as the sum does not wrap at

@@ -32,16 +32,14 @@ struct Layout {
   i32 registers = 0;  ///< Cpu::r
   i32 rflags = 0, attention = 0, interrupts_held = 0;
   i32 segment_base[6] = {}, segments[6] = {};  ///< segments: vm::x86::Segment
-  i32 selector = 0;                             ///< within a vm::x86::Segment
+  i32 selector = 0;                            ///< within a vm::x86::Segment
   i32 cpl = 0, cpu_view = 0, kernel_gs_base = 0, tsc_aux = 0, tsc_offset = 0;
   i32 vectors = 0, mxcsr = 0, opmask = 0;  ///< Cpu::fpu
   i32 context = 0;
   const Context* object = nullptr;  ///< the one at that distance
   bool avx512 = false;              ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
 
-  Mem saved(unsigned index) const {
-    return field(context + offset_of(&Context::saved) + static_cast<i32>(index) * 8);
-  }
+  Mem saved(unsigned index) const { return field(context + offset_of(&Context::saved) + static_cast<i32>(index) * 8); }
   i32 bounce() const { return context + offset_of(&Context::bounce); }
   Mem gpr(unsigned reg) const { return field(registers + static_cast<i32>(reg) * 8); }
   Mem base_of(unsigned segment, bool code32) const {

@@ -103,6 +103,9 @@ void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
   e.store(layout.at(&Context::argument), from_second);
   e.bytes(reinterpret_cast<const u8*>("\xF3\x48\x0F\xAE\xCF"), 5);  // rdgsbase rdi
   e.lea(Host::RDI, {.base = Host::RDI, .disp = layout.bounce()});
+  e.mov(T1, address);
+  e.and_imm32(T1, kBounced - 1);
+  e.lea(Host::RDI, {.base = Host::RDI, .index = T1});
   e.mov(T1, Host::RDI);
   e.sub(T1, address);
   e.store(layout.slot(T2, &Slot::delta), T1);

@@ -14,10 +14,10 @@ struct Thunks {
   /// By call from a block of that mode, with a helper's index in RCX and the RIP behind the instruction in R11: where
   /// Context::landings says, or to the helper.
   const u8* cross[static_cast<unsigned>(Crossing::kCount)][kModes] = {};
-  const u8* jump_miss = nullptr;      ///< by jump; Context::target is where to
+  const u8* jump_miss = nullptr;  ///< by jump; Context::target is where to
   /// By jump: a return that ends up elsewhere than its call, of a mode; Context::target is where to.
   const u8* return_miss[kModes] = {};
-  const u8* underflow[kModes] = {};   ///< by return, of a mode: no return address is left
+  const u8* underflow[kModes] = {};  ///< by return, of a mode: no return address is left
   /// By call, in the place of a site that is checked by page entries of a view, with the guest address in RCX and the
   /// byte offset of the site's slot in R11: reads across two pages that have entries, into Context::bounce, and goes on
   /// behind the check. Returns when it cannot. Keeps flags.

@@ -93,9 +93,8 @@ void add_neighbours(const interp::Cpu& cpu, u64 va, bool write, Region& region) 
 
 /// The page that maps `va`, as far as it lies in one slot of RAM.
 bool find_page(interp::Cpu& cpu, u64 va, bool write, Region& region) {
-  const auto t =
-      x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va, write ? x86::Access::Write : x86::Access::Read,
-                &cpu.tables);
+  const auto t = x86::walk(cpu.memory, cpu.paging_context(cpu.cpl == 3), va,
+                           write ? x86::Access::Write : x86::Access::Read, &cpu.tables);
   if (!t.ok || !allowed(cpu, t)) return false;
   const u64 size = cpu.sys.cr0 & cr0::PG ? u64{1} << t.page_shift : kGiB;  // without paging all is one piece
   u64 gpa = t.gpa & ~(size - 1);
@@ -180,18 +179,18 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
 
 /// A read across pages that do not follow in RAM: what is read is put together where the access finds it, this once.
 bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped) {
-  if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > sizeof context_.bounce)
-    return false;
+  if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > kBounced) return false;
   const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
   u64 deltas[2];
   if (first >= site.extent || !delta_for_read(cpu, low, view, deltas[0]) ||
       !delta_for_read(cpu, low + first, view, deltas[1]))
     return false;
-  std::memcpy(context_.bounce, reinterpret_cast<const u8*>(low + deltas[0]), first);
-  std::memcpy(context_.bounce + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
+  u8* const to = context_.bounce + low % kBounced;
+  std::memcpy(to, reinterpret_cast<const u8*>(low + deltas[0]), first);
+  std::memcpy(to + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
   Slot& slot = context_.slots[site.slot];
   if (!site.page_entries) slot = kEmptySlot;
-  slot.delta = reinterpret_cast<u64>(context_.bounce) - low - wrapped;
+  slot.delta = reinterpret_cast<u64>(to) - low - wrapped;
   return true;
 }
 

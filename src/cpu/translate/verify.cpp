@@ -73,7 +73,8 @@ class Verifier : Machine {
     entries_[offset_of(block_.entry)] = true;
     for (const Boundary& boundary : block_.boundaries) boundaries_[boundary.host] = true;
     // C++ goes on behind what it executes.
-    for (auto helper = tables_.helpers.rbegin(); helper != tables_.helpers.rend() && helper->block == &block_; ++helper) {
+    for (auto helper = tables_.helpers.rbegin(); helper != tables_.helpers.rend() && helper->block == &block_;
+         ++helper) {
       const std::size_t next = helper->boundary + 1u;
       if (next < block_.boundaries.size()) entries_[block_.boundaries[next].host] = true;
     }
@@ -246,7 +247,7 @@ class Verifier : Machine {
     if (site == fields_.sites.end()) return fail("a read across pages for a site that is not the block's");
     const Site& of = *site->second;
     const Slot& slot = layout_.object->slots[of.slot];
-    if (!of.page_entries || of.write || !of.alone || of.segment != 0 || of.extent > sizeof(Context::bounce) ||
+    if (!of.page_entries || of.write || !of.alone || of.segment != 0 || of.extent > kBounced ||
         slot.base != reinterpret_cast<u64>(of.passed) || slot.limit != of.extent)
       return fail("a read across pages for another kind of site");
     forget_scratch();

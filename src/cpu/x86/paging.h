@@ -31,8 +31,8 @@ struct Translation {
   bool executable = true;  ///< no XD in any level
 };
 
-/// Which tables the last level of walks was found in (SDM 3A 4.10.3: a paging-structure cache), for 4-level paging. Only
-/// what was present and marked accessed is in it. To be flushed with the TLB, all of it for a single page too.
+/// Which tables the last level of walks was found in (SDM 3A 4.10.3: a paging-structure cache), for 4-level paging.
+/// Only what was present and marked accessed is in it. To be flushed with the TLB, all of it for a single page too.
 class TableCache {
  public:
   struct Entry {
@@ -58,7 +58,8 @@ class TableCache {
 
 /// Translates `va`. Sets A (and, for a write, D) atomically in the entries it used, only when the access is allowed.
 /// With CR0.PG = 0 the result is the identity.
-Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access, TableCache* tables = nullptr);
+Translation walk(vm::GuestMemory& memory, const PagingContext& context, u64 va, Access access,
+                 TableCache* tables = nullptr);
 
 /// Reads the four PDPTEs that CR3 points to. False when one has a reserved bit set (#GP on MOV CR).
 bool load_pdptes(const vm::GuestMemory& memory, u64 cr3, u64 (&pdpte)[4]);
