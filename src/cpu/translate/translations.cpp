@@ -165,14 +165,11 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
   known = {.read_page = page, .write_page = kNoBase, .delta = delta, .unused = 0};
   note({.first = region.mapped_first,
         .last = region.mapped_last,
-        .first_page = 0,
-        .last_page = 0,
         .stub = 0,
         .index = static_cast<u32>(index),
         .count = 1,
         .what = What::Page,
-        .table = static_cast<u8>(view),
-        .write = false},
+        .table = static_cast<u8>(view)},
        region.global);
   return true;
 }
@@ -240,14 +237,15 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   const u64 delta = host - region.start;
   Entry entry{.first = region.mapped_first,
               .last = region.mapped_last,
-              .first_page = static_cast<u32>(region.offset >> kPageShift),
-              .last_page = static_cast<u32>((region.offset + (region.end - region.start) - 1) >> kPageShift),
               .stub = 0,
               .index = site.slot,
               .count = 1,
               .what = What::Slot,
-              .table = 0,
-              .write = site.write};
+              .table = 0};
+  Stores stores = kNoStores;
+  if (site.write)
+    stores = {.first = static_cast<u32>(region.offset >> kPageShift),
+              .last = static_cast<u32>((region.offset + (region.end - region.start) - 1) >> kPageShift)};
   if (site.page_entries) {
     const u64 page = low & ~kPageMask;
     if (page + kPageSize > region.end || page < region.start) return Filled::No;
@@ -268,7 +266,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     entry.count = static_cast<u16>((end - begin) >> kPageShift);
     entry.table = static_cast<u8>(view);
     ++counters_.pages;
-    note(entry, region.global);
+    note(entry, region.global, stores);
     return Filled::Yes;
   }
   Slot& slot = context_.slots[site.slot];
@@ -296,7 +294,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
       break;
   }
   ++counters_.slots;
-  note(entry, region.global);
+  note(entry, region.global, stores);
   if (!moved || site.access != AccessKind::Range) return Filled::Yes;
   // Sums with a segment's base may lie beyond 4 GiB in 32-bit code: other modes' page entries are no help.
   if (code32 && segment != 0) return Filled::Yes;
@@ -332,34 +330,29 @@ bool Translations::find_data(interp::Cpu& cpu, const Site& site, Code& place) co
 void Translations::note_edge(u32 slot, const u8* stub, const Code& code) {
   note({.first = code.first,
         .last = code.last,
-        .first_page = 0,
-        .last_page = 0,
         .stub = reinterpret_cast<u64>(stub),
         .index = slot,
         .count = 1,
         .what = What::Edge,
-        .table = 0,
-        .write = false},
+        .table = 0},
        code.global);
 }
 
 void Translations::note_jump(unsigned mode, u64 rip, const Code& code) {
   note({.first = code.first,
         .last = code.last,
-        .first_page = 0,
-        .last_page = 0,
         .stub = 0,
         .index = static_cast<u32>(rip % kJumpEntries),
         .count = 1,
         .what = What::Jump,
-        .table = static_cast<u8>(mode),
-        .write = false},
+        .table = static_cast<u8>(mode)},
        code.global);
 }
 
-void Translations::note(const Entry& entry, bool global) {
+void Translations::note(const Entry& entry, bool global, Stores stores) {
   Log& log = log_for(entry.first, global);
   if (log.count == kCapacity) drop(log);
+  log.stores[log.count] = stores;
   log.entries[log.count++] = entry;
 }
 
@@ -389,19 +382,20 @@ void Translations::drop(Log& log) {
   ++forgotten_;
 }
 
+/// `match(i)`: whether entry i goes.
 template <class Match>
 void Translations::drop_if(Log& log, Match match) {
-  u32 kept = 0;
-  for (u32 i = 0; i < log.count; ++i) {
-    if (match(log.entries[i])) {
-      forget(log.entries[i]);
-    } else {
-      if (kept != i) log.entries[kept] = log.entries[i];
-      ++kept;
+  for (u32 i = 0; i < log.count;) {
+    if (!match(i)) {
+      ++i;
+      continue;
     }
+    forget(log.entries[i]);
+    ++forgotten_;
+    --log.count;
+    log.entries[i] = log.entries[log.count];
+    log.stores[i] = log.stores[log.count];
   }
-  log.count = kept;
-  ++forgotten_;
 }
 
 void Translations::flush_all() {
@@ -416,26 +410,28 @@ void Translations::flush_non_global() {
 }
 
 void Translations::flush_page(u64 va) {
-  const auto match = [va](const Entry& entry) {
-    return entry.first <= va + (kPageSize - 1) && entry.last >= (va & ~kPageMask);
-  };
-  drop_if(log_for(va, false), match);
-  drop_if(log_for(va, true), match);
+  for (const bool global : {false, true}) {
+    Log& log = log_for(va, global);
+    drop_if(log, [&](u32 i) {
+      return log.entries[i].first <= va + (kPageSize - 1) && log.entries[i].last >= (va & ~kPageMask);
+    });
+  }
+  ++forgotten_;
   ++counters_.page_flushes;
 }
 
 void Translations::drop_writes(u64 page) {
-  const auto match = [page](const Entry& entry) {
-    return entry.write && entry.first_page <= page && entry.last_page >= page;
-  };
-  for (Log& log : logs_) drop_if(log, match);
+  for (Log& log : logs_)
+    drop_if(log, [&](u32 i) { return log.stores[i].first <= page && log.stores[i].last >= page; });
 }
 
 void Translations::clear() {
   auto* entries = reinterpret_cast<Entry*>(map_.data());
+  auto* stores = reinterpret_cast<Stores*>(entries + std::size(logs_) * kCapacity);
   for (Log& log : logs_) {
-    log = {.entries = entries, .count = 0};
+    log = {.entries = entries, .stores = stores, .count = 0};
     entries += kCapacity;
+    stores += kCapacity;
   }
   for (auto& table : context_.pages) {
     for (PageEntry& entry : table) entry = {.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};

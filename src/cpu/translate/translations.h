@@ -62,25 +62,30 @@ class Translations {
  private:
   enum class What : u8 { Slot, Page, Edge, Jump };
   struct Entry {
-    u64 first, last;            ///< guest addresses
-    u32 first_page, last_page;  ///< of RAM, when write
-    u64 stub;                   ///< Edge
+    u64 first, last;  ///< guest addresses
+    u64 stub;         ///< Edge
     u32 index;
     u16 count;  ///< Page: entries from index on
     What what;
     u8 table;  ///< Page: view; Jump: mode
-    bool write;
   };
+  /// Of RAM, that an entry lets stores through to; none when last is less than first.
+  struct Stores {
+    u32 first, last;
+  };
+  static constexpr Stores kNoStores{1, 0};
+  /// In no order. The stores are apart, since they are looked through whenever a page becomes code.
   struct Log {
     Entry* entries;
+    Stores* stores;
     u32 count;
   };
-  static constexpr u32 kCapacity = kLogBytes / 4 / sizeof(Entry);
+  static constexpr u32 kCapacity = kLogBytes / 4 / (sizeof(Entry) + sizeof(Stores));
 
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
   bool delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta);
   bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped);
-  void note(const Entry& entry, bool global);
+  void note(const Entry& entry, bool global, Stores stores = kNoStores);
   void forget(const Entry& entry);
   void drop(Log& log);
   template <class Match>
