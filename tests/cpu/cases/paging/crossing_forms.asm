@@ -58,6 +58,13 @@ main:
   mov cr3, rax
   call all_forms
   call all_instructions
+  lea rbx, [r12 - 8] ; what must be aligned minds as much as within a page
+  mov ebp, 3
+.aligned:
+  expect_fault GP, 0, movaps xmm1, [rbx]
+  expect_fault GP, 0, paddd xmm1, [rbx]
+  dec ebp
+  jnz .aligned
   dec r15d
   jnz .again
   mov qword [PTE(3)], 0

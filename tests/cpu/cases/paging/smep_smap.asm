@@ -31,6 +31,22 @@ main:
   mov [PAGE(1)], al
   clac
   expect_fault PF, 1, mov al, [PAGE(1)]
+  mov r12d, 20 ; again and again, by the same instructions
+.again:
+  call touch
+  stac
+  call touch_allowed
+  pushfq
+  pop rax
+  bt eax, 18
+  check c
+  clac
+  pushfq
+  pop rax
+  bt eax, 18
+  check nc
+  dec r12d
+  jnz .again
   ; implicit accesses (to the LDT, here) are denied with AC set, too
   mov dword [gdt_spare], (PAGE(1) & 0xFFFF) << 16 | 0xFF
   mov dword [gdt_spare + 4], 0x00008200 | (PAGE(1) >> 16 & 0xFF)
@@ -53,3 +69,11 @@ main:
   check_eq dword [fault_vector], UD
   check_eq qword [fault_rip], PAGE(2)
   pass
+touch:
+  expect_fault PF, 1, mov al, [PAGE(1)]
+  expect_fault PF, 3, mov [PAGE(1)], al
+  ret
+touch_allowed:
+  mov al, [PAGE(1)]
+  mov [PAGE(1)], al
+  ret
