@@ -51,6 +51,7 @@ struct Site {
   bool narrow = false;
   bool write = false;
   bool page_entries = false;  ///< checked by Context::pages
+  bool string = false;        ///< where REP STOS or MOVS begins
   bool alone = true;          ///< guards nothing but the access of its own instruction
   u16 boundary = 0;           ///< instruction it stands before
   u16 first = 0;              ///< instruction of the first access it guards

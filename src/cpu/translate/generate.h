@@ -42,7 +42,8 @@ class Generator {
     for (at_ = 0; at_ < plan.count; ++at_) {
       begin_instruction();
       const Kind kind = plan.insns[at_].kind;
-      if (kind == Kind::Helper || kind == Kind::HelperEnd || kind == Kind::ReadTsc || kind == Kind::Cross)
+      if (kind == Kind::Helper || kind == Kind::HelperEnd || kind == Kind::ReadTsc || kind == Kind::Strings ||
+          kind == Kind::Cross)
         tables_.helpers.push_back({.block = block_, .boundary = static_cast<u16>(at_), .insn = helper_insn(at_)});
       if (kind == Kind::Helper || kind == Kind::HelperEnd) {
         emit_helper();
@@ -96,6 +97,7 @@ class Generator {
   void emit_swapgs();
   void emit_read_tsc(const GuestInsn& insn);
   void emit_read_segment(const GuestInsn& insn);
+  void emit_strings(const GuestInsn& insn);
   void emit_cross(const GuestInsn& insn);
   void emit_branch(const GuestInsn& insn);
   void emit_call(const GuestInsn& insn);

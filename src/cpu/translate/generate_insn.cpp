@@ -45,6 +45,8 @@ void Generator::emit_instruction() {
       return emit_read_tsc(insn);
     case Kind::ReadSegment:
       return emit_read_segment(insn);
+    case Kind::Strings:
+      return emit_strings(insn);
     case Kind::Cross:
       return emit_cross(insn);
     case Kind::Nothing:
@@ -292,6 +294,16 @@ void Generator::emit_read_segment(const GuestInsn& insn) {
   const Host to = home(reg) != Host::None ? home(reg) : T2;
   e_.load16(to, field(layout_.segments[insn.imm] + layout_.selector));
   if (to == T2) e_.store(layout_.gpr(reg), T2);
+}
+
+/// The checks have seen to the first element; Thunks::strings looks at the last one.
+void Generator::emit_strings(const GuestInsn& insn) {
+  u64 slots = u64{group_slots_[plan_->memory[at_].group]} * sizeof(Slot);
+  if (insn.source.present) slots |= u64{group_slots_[plan_->stack[at_].group]} * sizeof(Slot) << 32;
+  e_.mov_imm(T1, tables_.helpers.size() - 1);
+  e_.mov_imm(T2, slots);
+  e_.call(thunks_.strings[insn.source.present][std::countr_zero(insn.mem.size)]);
+  vectors_checked_ = false;  // after the helper
 }
 
 namespace {

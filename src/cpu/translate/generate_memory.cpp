@@ -105,6 +105,7 @@ void Generator::emit_check(u16 number) {
   site.narrow = group.narrow;
   site.write = group.write;
   site.alone = group.alone();
+  site.string = plan_->insns[at_].kind == Kind::Strings;
   site.boundary = static_cast<u16>(at_);
   site.first = group.first;
   site.slot = tables_.slots++;

@@ -469,7 +469,25 @@ bool same_in_64_bits(const GuestInsn& insn) {
   return insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
 }
 
-/// Of the system instructions those that need no C++, or seldom. Helper: not one of them.
+Kind string_kind(Mode mode, GuestInsn& insn) {
+  const auto& in = insn.in;
+  if (in.meta.category != ZYDIS_CATEGORY_STRINGOP || !(in.attributes & ZYDIS_ATTRIB_HAS_REP) || mode.code32() ||
+      (mode.bits & Mode::Df) || in.address_width != 64 || (in.attributes & ZYDIS_ATTRIB_HAS_SEGMENT))
+    return Kind::Helper;
+  const bool moves = in.mnemonic == ZYDIS_MNEMONIC_MOVSB || in.mnemonic == ZYDIS_MNEMONIC_MOVSW ||
+                     in.mnemonic == ZYDIS_MNEMONIC_MOVSD || in.mnemonic == ZYDIS_MNEMONIC_MOVSQ;
+  const auto size = static_cast<u8>(insn.operands[0].size / 8);
+  insn.mem = {.present = true, .written = true, .base = RDI, .size = size};
+  insn.written_gprs = 1u << RCX | 1u << RDI;
+  if (moves) {
+    insn.source = {.present = true, .read = true, .base = RSI, .size = size};
+    insn.written_gprs |= 1u << RSI;
+  }
+  return Kind::Strings;
+}
+
+/// Of the system instructions those that need no C++, or seldom; and of the string instructions. Helper: not one of
+/// them.
 Kind system_kind(Mode mode, GuestInsn& insn) {
   const auto& in = insn.in;
   const bool kernel64 = !mode.user() && !mode.code32();
@@ -488,6 +506,15 @@ Kind system_kind(Mode mode, GuestInsn& insn) {
       return kernel64 && !(mode.bits & Mode::SupervisorUserAccess) ? Kind::Cross : Kind::Helper;
     case ZYDIS_MNEMONIC_CLAC:
       return kernel64 && (mode.bits & Mode::SupervisorUserAccess) ? Kind::Cross : Kind::Helper;
+    case ZYDIS_MNEMONIC_STOSB:
+    case ZYDIS_MNEMONIC_STOSW:
+    case ZYDIS_MNEMONIC_STOSD:
+    case ZYDIS_MNEMONIC_STOSQ:
+    case ZYDIS_MNEMONIC_MOVSB:
+    case ZYDIS_MNEMONIC_MOVSW:
+    case ZYDIS_MNEMONIC_MOVSD:
+    case ZYDIS_MNEMONIC_MOVSQ:
+      return string_kind(mode, insn);
     case ZYDIS_MNEMONIC_MOV: {
       const auto& to = insn.operands[0];
       const auto& from = insn.operands[1];
@@ -597,7 +624,7 @@ bool describe(interp::Cpu& cpu, Mode mode, u64 rip, const u8* bytes, unsigned av
   insn.reads_rcx = insn.vector = false;
   insn.operand_count = 0;
   for (auto& reg : insn.regs) reg = {};
-  insn.mem = {};
+  insn.mem = insn.source = {};
   insn.written_gprs = insn.flags_read = insn.flags_killed = 0;
   insn.target = 0;
   insn.imm = 0;

@@ -29,6 +29,7 @@ enum class Kind : u8 {
   SwapGs,
   ReadTsc,      ///< RDTSC, RDTSCP; by the interpreter when Context::tsc_by_helper
   ReadSegment,  ///< MOV from a segment register
+  Strings,      ///< REP STOS, REP MOVS; by the interpreter where they leave their regions
   Cross,        ///< SYSCALL, SYSRET, STAC, CLAC: Context::landings; by the interpreter when there is none
   Helper,       ///< by the interpreter, goes on behind it when nothing forbids
   HelperEnd,    ///< by the interpreter, ends the block
@@ -76,6 +77,7 @@ struct GuestInsn {
   u8 operand_count = 0;
   RegOperand regs[4];
   MemOperand mem;
+  MemOperand source;     ///< REP MOVS; `mem` is the target
   u16 written_gprs = 0;  ///< bit set of Gpr, implicit ones included
   u16 flags_read = 0;    ///< status flags
   u16 flags_killed = 0;  ///< status flags that are always overwritten

@@ -20,6 +20,7 @@ bool leaves(const GuestInsn& insn) {
     case Kind::HelperEnd:
     case Kind::SwapGs:
     case Kind::ReadTsc:
+    case Kind::Strings:
     case Kind::Cross:
       return true;
     default:
@@ -227,7 +228,11 @@ void Plan::find_groups(bool no_groups) {
     memory[i] = stack[i] = {};
     if (leaves(insn)) {
       for (Group& group : groups) group.open = false;
-    } else {
+    }
+    if (insn.kind == Kind::Strings) {
+      add_access(memory[i], i, insn.mem, true);
+      if (insn.source.present) add_access(stack[i], i, insn.source, true);
+    } else if (!leaves(insn)) {
       if (insn.mem.present && !insn.mem.agen && insn.kind != Kind::Nothing)
         add_access(memory[i], i, insn.mem, no_groups);
       MemOperand mem;

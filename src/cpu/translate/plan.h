@@ -37,8 +37,8 @@ struct Plan {
   static constexpr unsigned kMaximum = 64;
   GuestInsn insns[kMaximum];
   unsigned count = 0;
-  u16 live[kMaximum + 1];  ///< status flags live before the instruction
-  Access memory[kMaximum], stack[kMaximum];
+  u16 live[kMaximum + 1];                    ///< status flags live before the instruction
+  Access memory[kMaximum], stack[kMaximum];  ///< stack: of REP MOVS the source
   std::vector<Group> groups;
 
   bool flags_dead(unsigned at) const { return live[at] == 0; }
@@ -49,10 +49,13 @@ struct Plan {
   void make(bool no_groups, PagesAt pages_at, InPlaceAt in_place_at) {
     find_live();
     find_groups(no_groups);
-    for (Group& group : groups) group.in_place = no_groups || in_place_at(insns[group.first].rip);
+    for (Group& group : groups) {
+      const GuestInsn& insn = insns[group.first];
+      group.in_place = no_groups || insn.kind == Kind::Strings || in_place_at(insn.rip);
+    }
     for (unsigned i = 0; i < count; ++i) {
       if (!memory[i].present() && !stack[i].present()) continue;
-      if (!pages_at(insns[i].rip)) continue;
+      if (insns[i].kind == Kind::Strings || !pages_at(insns[i].rip)) continue;
       for (const Access& access : {memory[i], stack[i]}) {
         if (access.present() && groups[access.group].kind == AccessKind::Range)
           groups[access.group].page_entries = true;

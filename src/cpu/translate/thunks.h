@@ -18,6 +18,10 @@ struct Thunks {
   /// By jump: a return that ends up elsewhere than its call, of a mode; Context::target is where to.
   const u8* return_miss[kModes] = {};
   const u8* underflow[kModes] = {};  ///< by return, of a mode: no return address is left
+  /// By call, REP STOS and REP MOVS by the binary logarithm of their size, with a helper's index in RCX and in R11 the
+  /// byte offset of the target's slot, and of the source's in the upper half: behind the call all is done, or the
+  /// helper has done it. Keeps flags.
+  const u8* strings[2][4] = {};
   /// By call, in the place of a site that is checked by page entries of a view, with the guest address in RCX and the
   /// byte offset of the site's slot in R11: reads across two pages that have entries, into Context::bounce, and goes on
   /// behind the check. Returns when it cannot. Keeps flags.

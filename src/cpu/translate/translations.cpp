@@ -295,7 +295,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   }
   ++counters_.slots;
   note(entry, region.global, stores);
-  if (!moved || site.access != AccessKind::Range) return Filled::Yes;
+  if (!moved || site.string || site.access != AccessKind::Range) return Filled::Yes;
   // Sums with a segment's base may lie beyond 4 GiB in 32-bit code: other modes' page entries are no help.
   if (code32 && segment != 0) return Filled::Yes;
   // Sites of the kernel move with every task switch, however far apart these are.
@@ -421,8 +421,7 @@ void Translations::flush_page(u64 va) {
 }
 
 void Translations::drop_writes(u64 page) {
-  for (Log& log : logs_)
-    drop_if(log, [&](u32 i) { return log.stores[i].first <= page && log.stores[i].last >= page; });
+  for (Log& log : logs_) drop_if(log, [&](u32 i) { return log.stores[i].first <= page && log.stores[i].last >= page; });
 }
 
 void Translations::clear() {

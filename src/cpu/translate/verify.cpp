@@ -227,6 +227,11 @@ class Verifier : Machine {
     for (const u8* bounce : thunks_.bounce) {
       if (to == bounce) return check_bounce();
     }
+    for (const bool moves : {false, true}) {
+      for (const u8* strings : thunks_.strings[moves]) {
+        if (to == strings) return check_strings(moves);
+      }
+    }
     for (const auto& modes : thunks_.cross) {
       if (to == modes[block_.mode]) return call_out(Call::Helper);
     }
@@ -253,6 +258,23 @@ class Verifier : Machine {
     forget_scratch();
     std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of.slot; });
     return true;
+  }
+
+  bool check_strings(bool moves) {
+    const Value& slots = now_.reg[kT2];
+    if (!slots.is_constant()) return fail("a string instruction with unknown slots");
+    for (const bool source : {false, true}) {
+      const u64 offset = source ? slots.constant >> 32 : static_cast<u32>(slots.constant);
+      if (source && !moves) continue;
+      const auto site = fields_.sites.find(static_cast<u32>(offset / sizeof(Slot)));
+      if (offset % sizeof(Slot) != 0 || site == fields_.sites.end() || !site->second->string ||
+          site->second->access != AccessKind::Range || site->second->page_entries || site->second->low != 0 ||
+          site->second->write == source)
+        return fail("a string instruction with the slot of another kind of site");
+    }
+    call_out(Call::Helper);
+    now_ = unknown();
+    return !violation_;
   }
 
   bool call_out(Call which) {
