@@ -63,6 +63,13 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(newfstatat), "fstat, as the C library does it", Only::Any, {equal(3, AT_EMPTY_PATH)}},
     {SCMP_SYS(fcntl), "boot files are opened again by duplicating them", Only::Any, {equal(1, F_DUPFD_CLOEXEC)}},
     {SCMP_SYS(close), "whatever is done with"},
+    // Disks (open and locked before; the ring's operations are restricted to these as well)
+    {SCMP_SYS(io_uring_enter), "disk requests are submitted and waited for"},
+    {SCMP_SYS(preadv), "disks, where there is no io_uring; an image's tables"},
+    {SCMP_SYS(pwritev), "the same"},
+    {SCMP_SYS(fdatasync), "a guest's flush; an image's tables in order"},
+    {SCMP_SYS(fallocate), "the guest discards or zeroes"},
+    {SCMP_SYS(statx), "how large is an image's file?", Only::Any, {masked(2, AT_EMPTY_PATH, AT_EMPTY_PATH)}},
     // Files that are replaced (NewFile)
     {SCMP_SYS(newfstatat), "it may replace a regular file only", Only::OurFolders, {equal(3, 0)}},
     {SCMP_SYS(openat), "the new version beside it", Only::OurFolders, {equal(2, kNewFileFlags)}},
