@@ -38,6 +38,12 @@ Result<> apply(const RunOption& option, const toml::node& node, const std::strin
     const auto* flag = node.as_boolean();
     if (flag == nullptr) return fail_at(path, node.source(), fmt::format("{} is either true or false", option.name));
     if (!flag->get()) return {};
+  } else if (const auto* list = node.as_array(); option.repeatable && list != nullptr) {
+    for (const auto& one : *list) {
+      if (!as_text(one, values.emplace_back())) {
+        return fail_at(path, one.source(), fmt::format("{} must be an array of strings", option.name));
+      }
+    }
   } else if (option.values == 1) {
     if (!as_text(node, values.emplace_back())) {
       return fail_at(path, node.source(), fmt::format("{} must be a string or a whole number", option.name));

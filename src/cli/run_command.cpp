@@ -60,7 +60,7 @@ void add_run(CLI::App& app, int& status) {
           ->type_size(static_cast<int>(option.values))
           ->expected(1)
           ->allow_extra_args(false)
-          ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+          ->multi_option_policy(option.repeatable ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
     }
   }
   command->add_flag("-v,--verbose", line->verbose, "log more; twice: everything");

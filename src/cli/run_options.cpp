@@ -4,6 +4,8 @@
 #include <charconv>
 #include <csignal>
 
+#include "cli/disk_option.h"
+
 namespace vireo::cli {
 namespace {
 
@@ -79,6 +81,15 @@ Result<> set_console(vmm::Config& config, Values values) {
   return {};
 }
 
+Result<> set_disks(vmm::Config& config, Values values) {
+  config.disks.clear();
+  for (const auto& value : values) {
+    TRY_ASSIGN(auto disk, parse_disk(value));
+    config.disks.push_back(std::move(disk));
+  }
+  return {};
+}
+
 constexpr RunOption kOptions[] = {
     {"kernel", "FILE", 1, "Linux bzImage, or ELF kernel with a PVH note",
      [](vmm::Config& config, Values values) { return set_path(config.kernel, values[0]); }},
@@ -89,6 +100,9 @@ constexpr RunOption kOptions[] = {
        config.append = values[0];
        return {};
      }},
+    {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT]", 1,
+     "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw", set_disks,
+     true},
     {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
      [](vmm::Config& config, Values values) -> Result<> {
        TRY_ASSIGN(config.memory, parse_size(values[0]));

@@ -17,6 +17,7 @@ struct RunOption {
   const char* help;
   /// Errors are of kind Usage and begin with what is wrong about the value.
   Result<> (*set)(vmm::Config& config, std::span<const std::string> values);
+  bool repeatable = false;  ///< may be given again; `set` gets the values of all at once
 };
 
 std::span<const RunOption> run_options();

@@ -4,8 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/types.h"
+#include "block/open/open.h"
 
 namespace vireo::vmm {
 
@@ -27,6 +29,14 @@ struct SaveOn {
   std::string file;
 };
 
+struct DiskConfig {
+  std::string file;
+  std::optional<block::Format> format;  ///< nothing: by the file's first bytes
+  bool read_only = false;
+  block::Cache cache = block::Cache::Writeback;
+  std::string serial;  ///< what the guest sees, up to 20 characters
+};
+
 struct Config {
   std::optional<std::string> name;
   std::string kernel, initrd;         ///< paths, empty: none
@@ -36,6 +46,7 @@ struct Config {
   std::string cpu;  ///< CPU model, empty: the best one this host can run
   Engine engine = Engine::Auto;
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
+  std::vector<DiskConfig> disks;
   Console console = Console::Stdio;
   std::string console_file;
   OnCrash on_crash = OnCrash::Stop;

@@ -10,6 +10,7 @@
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
+#include "vmm/disks.h"
 #include "vmm/engines.h"
 #include "vmm/late_channel.h"
 #include "vmm/life.h"
@@ -149,6 +150,8 @@ Result<int> run(const Config& config) {
   }
   TRY_ASSIGN(const auto model, saved ? saved->cpu_model(config.cpu) : cpu_model_of(config));
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
+
+  TRY_ASSIGN(const auto disks, open_disks(config.disks));
 
   // The machine, without a guest in it yet.
   TRY_ASSIGN(const auto loop, host::Loop::create());

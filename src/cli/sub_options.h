@@ -1,0 +1,22 @@
+// Values that are lists themselves: "FILE,format=raw,readonly", as --disk takes them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vireo::cli {
+
+struct SubOption {
+  std::string name;
+  std::optional<std::string> value;  ///< what is behind the '='
+};
+
+/// Splits at commas; two of them are one that belongs to the text. Nothing is empty in what comes out but values may
+/// be.
+Result<std::vector<SubOption>> split_sub_options(std::string_view text);
+
+}  // namespace vireo::cli
