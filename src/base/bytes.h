@@ -1,6 +1,7 @@
 // Bounded little-endian views over bytes: the only way foreign bytes are read.
 #pragma once
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -27,6 +28,17 @@ template <class T>
 void store(void* to, T value) {
   static_assert(std::is_trivially_copyable_v<T>);
   std::memcpy(to, &value, sizeof(T));
+}
+
+/// The same in big-endian order, for formats that are.
+template <class T>
+T load_be(const void* from) {
+  return std::byteswap(load<T>(from));
+}
+
+template <class T>
+void store_be(void* to, T value) {
+  store(to, std::byteswap(value));
 }
 
 /// Reads integers from a byte range. The first read past the end makes the reader bad for good; values read

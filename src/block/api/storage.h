@@ -35,6 +35,7 @@ class Storage {
   virtual u64 size() const = 0;                     ///< bytes
   virtual u64 allocated() const { return size(); }  ///< bytes of the host's storage
   virtual bool read_only() const = 0;
+  virtual bool grows() const { return true; }  ///< a write beyond the end makes it larger
   /// What offsets and lengths are multiples of, or else cost or fail; 1 for storage that does not mind.
   virtual u32 alignment() const { return 1; }
 

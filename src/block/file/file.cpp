@@ -87,6 +87,7 @@ class File final : public Storage {
   u64 size() const override;
   u64 allocated() const override;
   bool read_only() const override { return !options_.write; }
+  bool grows() const override { return !facts_.block_device; }
   u32 alignment() const override { return direct() ? facts_.direct_alignment : facts_.block_device ? 512 : 1; }
 
   void submit(Request& request) override;

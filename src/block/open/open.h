@@ -1,7 +1,10 @@
-// From a file's name to a disk: opens it, locks it, finds its format.
+// From a file's name to a disk: opens it and what it stands on, locks them, finds their formats.
 //
 // A format that is given is believed. Without one the first bytes decide: those of qcow2 make it qcow2, those of a
-// format we do not read are an error, and everything else is raw, which then stays raw (block/raw/raw.h, Guard).
+// format we do not read are an error, and everything else is raw, which then stays raw (block/raw/raw.h, Guard). For a
+// backing file, its image gives the format.
+//
+// Relative names in an image are relative to its folder. Chains have at most kMaxChain images and no loop.
 #pragma once
 
 #include <memory>
@@ -10,8 +13,12 @@
 
 #include "block/api/image.h"
 #include "block/file/file.h"
+#include "block/qcow2/create.h"
+#include "block/qcow2/qcow2.h"
 
 namespace vireo::block {
+
+constexpr unsigned kMaxChain = 200;
 
 enum class Format : u8 { Raw, Qcow2 };
 
@@ -21,11 +28,19 @@ struct OpenOptions {
   std::optional<Format> format = {};
   bool read_only = false;
   Cache cache = Cache::Writeback;
-  bool lock = true;  ///< false: look at what somebody else may be writing
+  bool lock = true;         ///< false: look at what somebody else may be writing
+  bool backing = true;      ///< false: the image alone, as if it had no backing file
+  bool keep_dirty = false;  ///< as it is: not repaired
 };
 
 /// Errors: NotFound, Denied, WrongState (in use), Usage (not what it is said to be).
 Result<std::unique_ptr<Image>> open_image(const std::string& path, const OpenOptions& options,
                                           std::shared_ptr<IoThreads> threads);
+/// The same, of what must be qcow2.
+Result<std::unique_ptr<qcow2::Qcow2>> open_qcow2(const std::string& path, const OpenOptions& options,
+                                                 std::shared_ptr<IoThreads> threads);
+
+/// Where a name that stands in an image is. Usage for what is no file (json:, nbd:).
+Result<std::string> resolve(const std::string& image_path, const std::string& name);
 
 }  // namespace vireo::block
