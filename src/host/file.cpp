@@ -73,6 +73,17 @@ Result<> NewFile::commit(Durability durability) {
   return {};
 }
 
+Result<> put_in_place(const std::string& temporary, const std::string& path) {
+  TRY_ASSIGN(const Place place, Place::find(path));
+  if (::renameat(AT_FDCWD, temporary.c_str(), place.folder().get(), place.name().c_str()) != 0) {
+    return fail_errno(errno, fmt::format("cannot rename {} to {}", temporary, path));
+  }
+  ::fsync(place.folder().get());  // some file systems cannot; the file is complete either way
+  return {};
+}
+
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
 Result<Fd> open_to_read(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return fail_errno(errno, fmt::format("cannot open {}", path));

@@ -57,6 +57,9 @@ class NewFile {
   const Place* place_ = nullptr;
 };
 
+/// Renames, durably: after a power cut there is the old file or the whole new one. `temporary` is on the disk already.
+Result<> put_in_place(const std::string& temporary, const std::string& path);
+bool is_terminal(int fd);
 /// Opens for reading; a directory is an error of kind Usage.
 Result<Fd> open_to_read(const std::string& path);
 /// Puts `file`, if it can stand anywhere else than at its end, back to its beginning.

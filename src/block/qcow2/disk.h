@@ -37,6 +37,8 @@ class Qcow2Disk final : public Qcow2 {
   Result<> create_snapshot(const std::string& name) override;
   Result<> apply_snapshot(const std::string& id_or_name) override;
   Result<> delete_snapshot(const std::string& id_or_name) override;
+  Result<> look_at_snapshot(const std::string& id_or_name) override;
+  Result<> set_backing_name(const std::string& name, const std::string& format) override;
   Tables& tables() override { return tables_; }
 
  private:

@@ -52,6 +52,10 @@ class Qcow2 : public Image {
   virtual Result<> create_snapshot(const std::string& name) = 0;
   virtual Result<> apply_snapshot(const std::string& id_or_name) = 0;
   virtual Result<> delete_snapshot(const std::string& id_or_name) = 0;
+  /// Of an image that is open read-only: shows the snapshot instead of the disk from now on.
+  virtual Result<> look_at_snapshot(const std::string& id_or_name) = 0;
+  /// In the header; what the image reads from it is the caller's care. Empty: none.
+  virtual Result<> set_backing_name(const std::string& name, const std::string& format) = 0;
   /// The tables, for check.h; only while no request is under way.
   virtual Tables& tables() = 0;
 };

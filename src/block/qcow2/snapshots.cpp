@@ -13,6 +13,10 @@ namespace {
 constexpr std::size_t kFixed = 40, kExtra = 24;
 
 std::unexpected<Error> failed(Tables& tables, Status status, std::string_view what) {
+  if (status == Status::Unsupported) {
+    return fail(ErrorKind::WrongState, "cannot {} {}: its refcounts of {} bits do not count that far", what,
+                tables.file().name(), 1u << tables.header().refcount_order);
+  }
   return fail(ErrorKind::Failed, "cannot {} {}: {}", what, tables.file().name(), describe(status));
 }
 
@@ -111,6 +115,38 @@ Io<> refer_to_all(Tables& tables, std::span<const u64> l1, int delta) {
   return {};
 }
 
+/// Unsupported when a count would become too large for its width: nothing has changed then.
+Io<> check_counts(Tables& tables, std::span<const u64> l1) {
+  const Header& header = tables.header();
+  ReferenceCounter more;
+  std::vector<u8> bytes(header.cluster_size());
+  for (const u64 entry : l1) {
+    const u64 l2 = entry & kOffsetMask;
+    if (l2 == 0) continue;
+    more.add(l2 >> header.cluster_bits);
+    TRY(tables.file().read(l2, bytes));
+    for (u64 i = 0; i < header.l2_entries(); ++i) {
+      const u32 size = header.l2_entry_size();
+      TRY_ASSIGN(const Cluster cluster, decode(header, std::span<const u8>(bytes).subspan(i * size, size)));
+      if (cluster.compressed) {
+        more.add_range(cluster.host, cluster.compressed_bytes, header.cluster_bits);
+      } else if (cluster.allocated) {
+        more.add(cluster.host >> header.cluster_bits);
+      }
+    }
+  }
+  Io<> fits;
+  more.each([&](u64 cluster, u64 count) {
+    const auto now = tables.refcounts().get(cluster);
+    if (!now) {
+      fits = std::unexpected(now.error());
+    } else if (count > header.max_refcount() || *now > header.max_refcount() - count) {
+      fits = std::unexpected(Status::Unsupported);
+    }
+  });
+  return fits;
+}
+
 /// Nothing of the active tables may be written in place any more.
 Io<> clear_flags(Tables& tables) {
   const Header& header = tables.header();
@@ -173,6 +209,7 @@ std::string next_id(const std::vector<Snapshot>& snapshots) {
 
 Io<> create(Tables& tables, std::vector<Snapshot> snapshots, const std::string& name, u64 old_bytes) {
   using namespace std::chrono;
+  TRY(check_counts(tables, tables.mapping().l1()));
   TRY(tables.mark(incompatible::Dirty, true));
   TRY(clear_flags(tables));
   const auto& l1 = tables.mapping().l1();
@@ -193,6 +230,7 @@ Io<> create(Tables& tables, std::vector<Snapshot> snapshots, const std::string& 
 }
 
 Io<> apply(Tables& tables, const Snapshot& snapshot, std::span<const u64> l1) {
+  TRY(check_counts(tables, l1));
   TRY(tables.mark(incompatible::Dirty, true));
   TRY(refer_to_all(tables, l1, 1));
   std::vector<u64> entries(l1.begin(), l1.end());

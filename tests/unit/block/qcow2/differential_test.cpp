@@ -193,17 +193,17 @@ void Differential::one_operation() {
 void Differential::snapshot_operation() {
   if (!GetParam().image.data_file.empty() || GetParam().image.refcount_bits == 1) return;
   const u64 what = below(3);
-  // Four references are the most that two bits count.
   if (what == 0 && snapshots.size() < 2) {
     const auto name = fmt::format("snapshot-{}", next_snapshot++);
     const auto made = qcow2_image().create_snapshot(name);
+    if (!made && made.error().kind == ErrorKind::WrongState && GetParam().image.refcount_bits < 8) return;
     ASSERT_TRUE(made) << made.error().message;
     snapshots.emplace_back(name, model);
   } else if (!snapshots.empty()) {
     const auto chosen = snapshots.begin() + static_cast<std::ptrdiff_t>(below(snapshots.size()));
     if (what == 1) {
-      if (GetParam().image.refcount_bits == 2 && snapshots.size() > 1) return;
       const auto applied = qcow2_image().apply_snapshot(chosen->first);
+      if (!applied && applied.error().kind == ErrorKind::WrongState && GetParam().image.refcount_bits < 8) return;
       ASSERT_TRUE(applied) << applied.error().message;
       model = chosen->second;
     } else {
@@ -229,13 +229,14 @@ void Differential::qemu_operations(unsigned count) {
     range(offset, length);
     const auto at = model.begin() + static_cast<std::ptrdiff_t>(offset);
     const u8 pattern = static_cast<u8>(1 + below(255));
-    switch (below(4)) {
+    switch (i == 0 ? 1 : below(4)) {
       case 0:
         script << fmt::format("write -z {} {} {}\n", below(2) == 0 ? "-u" : "", offset, length);
         std::fill_n(at, length, 0);
         break;
       case 1:
-        if (GetParam().image.data_file.empty() && !(GetParam().image.version == 2 && GetParam().backing)) {
+        // Once a process, at its beginning: QEMU 7.2 goes on in a cluster of compressed data that was freed meanwhile.
+        if (i == 0 && GetParam().image.data_file.empty() && !(GetParam().image.version == 2 && GetParam().backing)) {
           const u64 cluster = GetParam().image.cluster_size;
           offset = offset / cluster * cluster;
           length = std::min<u64>(cluster, model.size() - offset);
