@@ -13,6 +13,7 @@ class App;
 namespace vireo::cli {
 
 void add_run(CLI::App& app, int& status);
+void add_image(CLI::App& app, int& status);
 void add_version(CLI::App& app, int& status);
 
 std::string_view version();

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
       "denied.");
   int status = 0;
   add_run(app, status);
+  add_image(app, status);
   add_version(app, status);
   try {
     app.parse(argc, argv);
@@ -34,7 +35,10 @@ int main(int argc, char** argv) {
     return status;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "vireo: {}\nSee \"vireo {}--help\".\n", error.what(), app.got_subcommand("run") ? "run " : "");
+    fmt::print(stderr, "vireo: {}\nSee \"vireo {}--help\".\n", error.what(),
+               app.got_subcommand("run")     ? "run "
+               : app.got_subcommand("image") ? "image "
+                                             : "");
     return static_cast<int>(ErrorKind::Usage);
   }
 }
