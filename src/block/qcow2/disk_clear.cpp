@@ -46,13 +46,9 @@ Io<bool> Qcow2Disk::clear_in_cluster(u64 offset, u64 length, bool discard, bool 
     return true;
   }
   TRY(prepare_change());
-  if (header().has_data_file() && old.allocated) {
-    const u64 host = old.host + (offset & (cluster_size() - 1));
-    if (header().raw_data_file()) {
-      TRY(tables_.data().write_zeroes(host, length, discard || may_unmap));
-    } else if (discard || may_unmap) {
-      (void)tables_.data().discard(host, length);
-    }
+  if (header().has_data_file() && old.allocated && (header().raw_data_file() || discard || may_unmap)) {
+    // Zeroes, also for a discard: until the table is in the file, its old entry reads what is there.
+    TRY(tables_.data().write_zeroes(old.host + (offset & (cluster_size() - 1)), length, discard || may_unmap));
   }
   Cluster cluster = old;
   cluster.compressed = false;
