@@ -11,6 +11,11 @@ constexpr std::size_t kMaxPieces = 64;  ///< of a request that goes straight on
 
 }  // namespace
 
+struct Qcow2Disk::Child : Request {
+  Parent* parent = nullptr;
+  std::vector<iovec> pieces;
+};
+
 struct Qcow2Disk::Parent {
   Qcow2Disk* disk;
   Request* request;
@@ -26,11 +31,6 @@ struct Qcow2Disk::Parent {
     disk->finish(*request, status);
     delete this;
   }
-};
-
-struct Qcow2Disk::Child : Request {
-  Parent* parent = nullptr;
-  std::vector<iovec> pieces;
 };
 
 Qcow2Disk::Qcow2Disk(const Header& header, Parts parts)
