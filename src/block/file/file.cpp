@@ -55,15 +55,15 @@ class Bounce {
   Bounce(const Bounce&) = delete;
   Bounce& operator=(const Bounce&) = delete;
   iovec piece() const { return {data_, bytes_}; }
-  void gather(std::span<const iovec> memory) {
-    u8* to = data_;
+  void gather(u64 at, std::span<const iovec> memory) {
+    u8* to = data_ + at;
     for (const auto& piece : memory) {
       std::memcpy(to, piece.iov_base, piece.iov_len);
       to += piece.iov_len;
     }
   }
-  void scatter(std::span<const iovec> memory) const {
-    const u8* from = data_;
+  void scatter(u64 at, std::span<const iovec> memory) const {
+    const u8* from = data_ + at;
     for (const auto& piece : memory) {
       std::memcpy(piece.iov_base, from, piece.iov_len);
       from += piece.iov_len;
@@ -109,6 +109,14 @@ class File final : public Storage {
   bool direct() const { return options_.cache == Cache::None; }
   bool unsafe() const { return options_.cache == Cache::Unsafe; }
   bool aligned(std::span<const iovec> memory) const;
+  /// What direct I/O takes around a range.
+  struct Range {
+    u64 offset, length;
+  };
+  Range widen(u64 offset, u64 length) const {
+    const u64 mask = direct() ? facts_.direct_alignment - 1 : 0;
+    return {offset & ~mask, ((offset + length + mask) & ~mask) - (offset & ~mask)};
+  }
   void submit_to_worker(Request& request);
   Io<> perform(const Request& request);
   void finish(Request& request, Status status);
@@ -196,20 +204,24 @@ Io<> File::perform(const Request& request) {
 }
 
 Io<> File::read(u64 offset, std::span<const iovec> memory) {
-  if (aligned(memory)) return io(host::read_all(fd_.get(), offset, memory));
-  const Bounce bounce(bytes_of(memory), facts_.direct_alignment);
+  const Range range = widen(offset, bytes_of(memory));
+  if (aligned(memory) && range.offset == offset) return io(host::read_all(fd_.get(), offset, memory));
+  const Bounce bounce(range.length, facts_.direct_alignment);
   const iovec piece = bounce.piece();
-  TRY(io(host::read_all(fd_.get(), offset, {&piece, 1})));
-  bounce.scatter(memory);
+  TRY(io(host::read_all(fd_.get(), range.offset, {&piece, 1})));
+  bounce.scatter(offset - range.offset, memory);
   return {};
 }
 
 Io<> File::write(u64 offset, std::span<const iovec> memory) {
-  if (aligned(memory)) return io(host::write_all(fd_.get(), offset, memory));
-  Bounce bounce(bytes_of(memory), facts_.direct_alignment);
-  bounce.gather(memory);
+  const u64 length = bytes_of(memory);
+  const Range range = widen(offset, length);
+  if (aligned(memory) && range.offset == offset) return io(host::write_all(fd_.get(), offset, memory));
+  Bounce bounce(range.length, facts_.direct_alignment);
   const iovec piece = bounce.piece();
-  return io(host::write_all(fd_.get(), offset, {&piece, 1}));
+  if (range.length != length) TRY(io(host::read_all(fd_.get(), range.offset, {&piece, 1})));
+  bounce.gather(offset - range.offset, memory);
+  return io(host::write_all(fd_.get(), range.offset, {&piece, 1}));
 }
 
 Io<> File::write_zeroes(u64 offset, u64 length, bool may_unmap) {
