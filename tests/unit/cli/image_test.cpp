@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/types.h"
 #include "cli/commands.h"
 #include "unit/cli/process.h"
 
@@ -98,7 +99,7 @@ TEST_F(ImageCommand, KeepsWhatAnOverlayReadsWhenItIsRebased) {
   ASSERT_EQ(image({"create", "-b", "base", "-F", "raw", folder / "top"}), 0) << errors;
   ASSERT_EQ(image({"convert", "-O", "raw", folder / "top", folder / "before"}), 0);
   EXPECT_TRUE(same("base", "before"));
-  for (const std::string& backing : {"other", "", "base"}) {
+  for (const std::string backing : {"other", "", "base"}) {
     ASSERT_EQ(image({"rebase", "-b", backing, "-F", backing.empty() ? "" : "raw", folder / "top"}), 0) << errors;
     ASSERT_EQ(image({"check", folder / "top"}), 0);
     ASSERT_EQ(image({"info", "-o", "json", folder / "top"}), 0);
