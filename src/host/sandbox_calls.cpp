@@ -125,7 +125,7 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(nanosleep), "sleeps"},
     {SCMP_SYS(gettimeofday), "log"},
     {SCMP_SYS(time), "the RTC"},
-    {SCMP_SYS(getrandom), "the C library's heap in other versions"},
+    {SCMP_SYS(getrandom), "the guest's entropy device; the C library's heap in other versions"},
 };
 
 class Filter {

@@ -14,8 +14,10 @@ PcOwner::~PcOwner() {
 void PcOwner::set_time(bool runs) {
   if (runs) {
     setup_.clock.resume();
+    setup_.pc.resume_devices();
   } else {
     setup_.clock.pause();
+    setup_.pc.pause_devices();
   }
 }
 

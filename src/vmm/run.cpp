@@ -7,6 +7,7 @@
 #include "chardev/stdio/stdio.h"
 #include "cpu/x86/cpuid_model.h"
 #include "host/perf_map.h"
+#include "host/random.h"
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
@@ -164,6 +165,8 @@ Result<int> run(const Config& config) {
   machine::PcHost pc_host{.clock = clock,
                           .power = life,
                           .serial = {&serial},
+                          .disks = {},
+                          .random = host::fill_random,
                           .make_vcpu = {},
                           .cpuid = {},
                           .make_fabric = {},
@@ -210,7 +213,7 @@ Result<int> run(const Config& config) {
   life.start();
   loop->run();
   cpus.pause();
-  clock.pause();
+  owner.set_time(false);
   owner.write_stats();
   serial.flush();
   return life.exit_code();

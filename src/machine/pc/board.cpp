@@ -47,7 +47,10 @@ Board::Board(const Setup& setup)
       i8042_(isa(layout::kKeyboardIrq), isa(layout::kMouseIrq), setup.power),
       reset_control_(setup.power),
       acpi_pm_(isa(layout::kSciIrq), setup.clock, setup.power),
-      pci_(pci_wires()) {
+      pci_(pci_wires()),
+      memory_(setup.memory),
+      clock_(setup.clock),
+      msi_(setup.fabric.msi()) {
   const std::size_t count = std::min(setup.serial.size(), std::size(layout::kComPorts));
   for (std::size_t i = 0; i < count; ++i) {
     uarts_.emplace_back("uart" + std::to_string(i), isa(layout::kComPorts[i].irq), setup.clock, *setup.serial[i]);
@@ -75,6 +78,15 @@ void Board::place() {
     ports_.add(layout::kComPorts[i].port, dev::Uart16550::kPorts, uarts_[i]);
   mmio_.add(layout::kEcam, pci::Root::kEcamSize, pci_.ecam());
   mmio_.add(layout::kIoApic, irq::IoApic::kSize, ioapic_);
+}
+
+void Board::plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device> device) {
+  auto& function = virtio_.emplace_back(
+      virtio::PciDevice::Setup{
+          .name = std::move(name), .memory = memory_, .clock = clock_, .msi = msi_, .pin = pci_.intx(slot, 0)},
+      std::move(device));
+  pci_.attach(slot, 0, function);
+  stateful_.insert(stateful_.end() - 2, &function);  // PCI's own state comes after its functions'
 }
 
 void Board::reset() {

@@ -19,6 +19,7 @@
 #include "machine/bus/bus.h"
 #include "machine/pc/fabric.h"
 #include "pci/root/root.h"
+#include "virtio/pci/pci_device.h"
 #include "vm/engine/engine.h"
 
 namespace vireo::machine {
@@ -31,9 +32,12 @@ class Board final : public vm::MachineIo {
     InterruptFabric& fabric;
     std::function<void(bool level)> pic_output;     ///< INTR changed: see InterruptFabric::pic_output
     std::span<chardev::ByteChannel* const> serial;  ///< COM1, COM2
+    vm::GuestMemory& memory;
   };
   /// References in the set-up outlive the board.
   explicit Board(const Setup& setup);
+  /// A virtio device in a slot of PCI's bus 0 that is free. `name` is that of its state. Before the machine is booted.
+  void plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device> device);
 
   u64 mmio_read(u64 gpa, u8 size) override;
   void mmio_write(u64 gpa, u8 size, u64 value) override;
@@ -45,6 +49,8 @@ class Board final : public vm::MachineIo {
   /// Every chip, interrupt controllers first: a device that drives its line again when it is loaded then changes
   /// nothing.
   std::span<vm::Stateful* const> stateful() { return stateful_; }
+  /// Those that work by themselves, in slots' order.
+  std::deque<virtio::PciDevice>& virtio() { return virtio_; }
   void reset();
 
   dev::AcpiPm& acpi_pm() { return acpi_pm_; }
@@ -95,6 +101,10 @@ class Board final : public vm::MachineIo {
   dev::AcpiPm acpi_pm_;
   std::deque<dev::Uart16550> uarts_;
   pci::Root pci_;
+  vm::GuestMemory& memory_;
+  vm::Clock& clock_;
+  vm::MsiSink& msi_;
+  std::deque<virtio::PciDevice> virtio_;
   ConfigPorts config_ports_{*this};
 
   Bus<vm::PortDevice> ports_;

@@ -44,6 +44,11 @@ constexpr unsigned kPciPins = 16;
 /// The I/O APIC pin of an ISA interrupt: the timer comes at pin 2 (MADT says so), the others at their own number.
 constexpr unsigned ioapic_pin(unsigned isa_irq) { return isa_irq == kPitIrq ? 2 : isa_irq; }
 
+// Slots (device numbers) of PCI's bus 0. What a guest calls its devices, and the states that are saved, depend on them:
+// each kind has places of its own, whatever else there is.
+constexpr unsigned kRngSlot = 1, kBalloonSlot = 2, kConsoleSlot = 3, kFirstNicSlot = 8, kNicSlots = 8,
+                   kFirstDiskSlot = 16, kDiskSlots = 16;
+
 /// RAM of `size` bytes around the holes.
 std::vector<vm::GuestMemory::Slot> memory_slots(u64 size);
 /// The same as the guest is told of it, with what is reserved.

@@ -10,6 +10,7 @@
 #include "machine/pc/board.h"
 #include "machine/pc/firmware.h"
 #include "machine/pc/layout.h"
+#include "machine/pc/slots.h"
 #include "machine/pc/software_fabric.h"
 
 namespace vireo::machine {
@@ -62,6 +63,12 @@ class PcMachine final : public Pc {
     fabric_->reset();
     booted_ = true;  // memory has content from now on
   }
+  void pause_devices() override {
+    for (auto& device : board_->virtio()) device.pause();
+  }
+  void resume_devices() override {
+    for (auto& device : board_->virtio()) device.resume();
+  }
   void press_power_button() override { board_->acpi_pm().press_power_button(); }
   bool power_button_enabled() const override { return board_->acpi_pm().power_button_enabled(); }
 
@@ -96,7 +103,9 @@ Result<> PcMachine::build() {
                                                 .power = host_.power,
                                                 .fabric = *fabric_,
                                                 .pic_output = pic_output,
-                                                .serial = host_.serial});
+                                                .serial = host_.serial,
+                                                .memory = memory_});
+  plug_devices(*board_, host_);
   board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
                                 layout::end_of_memory(spec_.memory) - layout::kHighMemory);
   vcpus_.reserve(spec_.cpus);

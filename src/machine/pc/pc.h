@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "block/api/disk.h"
 #include "chardev/api/channel.h"
 #include "host/fd.h"
 #include "machine/pc/fabric.h"
@@ -27,11 +28,20 @@
 
 namespace vireo::machine {
 
+/// A disk for the guest; what is behind it outlives the machine.
+struct PcDisk {
+  block::Disk* disk = nullptr;
+  std::string serial;  ///< at most 20 bytes are shown
+};
+
 /// What the machine stands on. References outlive it.
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
   std::vector<chardev::ByteChannel*> serial = {};  ///< COM1, COM2; empty: no serial port
+  std::vector<PcDisk> disks = {};                  ///< virtio-blk, at most layout::kDiskSlots
+  /// Random bytes for the guest; empty: no entropy device. Any thread.
+  std::function<void(std::span<u8>)> random = {};
   /// The engine. Called once a CPU, by create().
   std::function<Result<std::unique_ptr<vm::Vcpu>>(vm::VcpuSetup)> make_vcpu = {};
   /// What CPUID tells on this CPU (cpu/x86/cpuid_model).
@@ -62,6 +72,10 @@ class Pc {
   virtual Result<> boot() = 0;
   /// Before a saved state is loaded: nothing of the past is left on its way.
   virtual void prepare_restore() = 0;
+  /// Devices stop working by themselves, and nothing is in flight, or go on; while vCPUs are parked and time stands. A
+  /// machine that was booted or restored begins with resume_devices().
+  virtual void pause_devices() = 0;
+  virtual void resume_devices() = 0;
   virtual void press_power_button() = 0;
   /// The guest listens to the power button.
   virtual bool power_button_enabled() const = 0;

@@ -72,4 +72,15 @@ class Stateful {
   virtual Result<> load(const StateRecord& record) = 0;
 };
 
+/// A device that works by itself: requests that end on other threads, data that arrives. Called by the machine's owner,
+/// with every vCPU parked and guest time standing.
+class Activity {
+ public:
+  virtual ~Activity() = default;
+  /// Returns when nothing is in flight: guest memory and the device's state stay as they are until resume().
+  virtual void pause() = 0;
+  /// Goes on, also with what came up meanwhile, or had come up when the state was saved that was loaded.
+  virtual void resume() = 0;
+};
+
 }  // namespace vireo::vm
