@@ -51,11 +51,13 @@ class Queue {
     const std::lock_guard lock(mutex_);
     disable_notifications();
     for (unsigned left = size(); left != 0; --left) {
-      while (!pop(chain)) {
-        if (enable_notifications()) return false;
+      if (pop(chain)) {
+        push(chain, serve_one(chain));
+      } else if (enable_notifications()) {
+        return false;
+      } else {
         disable_notifications();
       }
-      push(chain, serve_one(chain));
     }
     return !enable_notifications();
   }
