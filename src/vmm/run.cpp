@@ -171,6 +171,7 @@ Result<int> run(const Config& config) {
                           .cpuid = {},
                           .make_fabric = {},
                           .open_file = {}};
+  for (const auto& disk : disks) pc_host.disks.push_back({.disk = disk.image.get(), .serial = disk.serial});
   pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
     return cpu::x86::make_cpuid(

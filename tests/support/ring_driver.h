@@ -29,7 +29,9 @@ class RingDriver {
   /// Makes a buffer available; there must be space for it. With `table` != 0 its descriptors go into an indirect table
   /// there. Its id.
   u16 add(std::span<const Piece> pieces, u64 table = 0);
-  u16 add(std::initializer_list<Piece> pieces, u64 table = 0) { return add(std::span(pieces.begin(), pieces.size()), table); }
+  u16 add(std::initializer_list<Piece> pieces, u64 table = 0) {
+    return add(std::span(pieces.begin(), pieces.size()), table);
+  }
   /// The device wants to hear of what was added since this was asked last.
   bool must_notify();
 
@@ -61,7 +63,7 @@ class RingDriver {
   const u16 size_;
   const u64 features_;
   unsigned free_;
-  std::vector<u16> free_list_;       ///< split: descriptors; packed: ids
+  std::vector<u16> free_list_;           ///< split: descriptors; packed: ids
   std::map<u16, std::vector<u16>> out_;  ///< by id: descriptors
   u16 available_ = 0, used_ = 0, told_ = 0;
   bool available_wrap_ = true, used_wrap_ = true;

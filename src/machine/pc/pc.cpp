@@ -105,7 +105,7 @@ Result<> PcMachine::build() {
                                                 .pic_output = pic_output,
                                                 .serial = host_.serial,
                                                 .memory = memory_});
-  plug_devices(*board_, host_);
+  TRY(plug_devices(*board_, host_, spec_.cpus));
   board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
                                 layout::end_of_memory(spec_.memory) - layout::kHighMemory);
   vcpus_.reserve(spec_.cpus);

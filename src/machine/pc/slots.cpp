@@ -1,12 +1,30 @@
 #include "machine/pc/slots.h"
 
+#include <algorithm>
+
 #include "machine/pc/layout.h"
+#include "virtio/blk/blk.h"
 #include "virtio/rng/rng.h"
 
 namespace vireo::machine {
+namespace {
 
-void plug_devices(Board& board, const PcHost& host) {
+/// More gain nothing, whatever number of CPUs there is.
+constexpr unsigned kMaxDiskQueues = 16;
+
+}  // namespace
+
+Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   if (host.random) board.plug(layout::kRngSlot, "virtio_rng", std::make_unique<virtio::Rng>(host.random));
+  if (host.disks.size() > layout::kDiskSlots) {
+    return fail(ErrorKind::Usage, "there are {} disks; a machine has up to {}", host.disks.size(), layout::kDiskSlots);
+  }
+  for (unsigned i = 0; i < host.disks.size(); ++i) {
+    const auto& [disk, serial] = host.disks[i];
+    board.plug(layout::kFirstDiskSlot + i, "virtio_blk" + std::to_string(i),
+               std::make_unique<virtio::Blk>(*disk, serial, std::min(cpus, kMaxDiskQueues)));
+  }
+  return {};
 }
 
 }  // namespace vireo::machine

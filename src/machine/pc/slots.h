@@ -6,6 +6,7 @@
 
 namespace vireo::machine {
 
-void plug_devices(Board& board, const PcHost& host);
+/// Usage error: there are more of a kind than slots. `cpus` is how many there are to serve.
+Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus);
 
 }  // namespace vireo::machine

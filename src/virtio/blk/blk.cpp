@@ -173,7 +173,8 @@ void Blk::submit(Request& request) { disk_.submit(request); }
 void Blk::done(block::Request& done, block::Status status) {
   auto& request = static_cast<Request&>(done);
   Blk& blk = request.blk;
-  const bool stored = request.operation == block::Operation::Write || request.operation == block::Operation::WriteZeroes;
+  const bool stored =
+      request.operation == block::Operation::Write || request.operation == block::Operation::WriteZeroes;
   if (stored && status == block::Status::Ok && !blk.writeback_) {
     request.operation = block::Operation::Flush;
     request.offset = request.length = 0;

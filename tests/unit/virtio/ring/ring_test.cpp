@@ -18,7 +18,8 @@ using Popped = Ring::Popped;
 constexpr u64 kRing = 0x10000, kData = 0x40000, kTable = 0x30000;
 
 vm::GuestMemory make_memory() {
-  return *vm::GuestMemory::create({{.gpa = 0, .size = 0x100000, .offset = 0}, {.gpa = 0x200000, .size = 0x100000, .offset = 0x100000}});
+  return *vm::GuestMemory::create(
+      {{.gpa = 0, .size = 0x100000, .offset = 0}, {.gpa = 0x200000, .size = 0x100000, .offset = 0x100000}});
 }
 
 /// Both kinds of ring, with and without event indices.
@@ -191,15 +192,15 @@ TEST_P(BothRings, BrokenChainsAreNotTaken) {
     bad.add(pieces, table);
     return fresh->pop(chain) == Popped::Broken;
   };
-  EXPECT_TRUE(broken({{0x100000, 1}}));                          // no RAM
-  EXPECT_TRUE(broken({{0xFFFF0, 0x20}}));                        // leaves it
-  EXPECT_TRUE(broken({{~u64{0}, 1}}));                           // wraps around
+  EXPECT_TRUE(broken({{0x100000, 1}}));    // no RAM
+  EXPECT_TRUE(broken({{0xFFFF0, 0x20}}));  // leaves it
+  EXPECT_TRUE(broken({{~u64{0}, 1}}));     // wraps around
   EXPECT_TRUE(broken({{0xFFFFFFFFFFFFFFF0, 0x20, true}}));
   EXPECT_TRUE(broken({{kData, 0xFFFFFFFF}}));
-  EXPECT_TRUE(broken({{kData, 1, true}, {kData, 1}}));           // readable after writable
-  EXPECT_TRUE(broken({{kData, 1}}, 0x100000));                   // a table that is not in RAM
-  EXPECT_TRUE(broken({{kData, 1}, {kData, 1}}, 0xFFFF0));        // one that leaves it
-  EXPECT_FALSE(broken({{kData, 0}, {kData, 1}}));                // empty pieces are allowed
+  EXPECT_TRUE(broken({{kData, 1, true}, {kData, 1}}));     // readable after writable
+  EXPECT_TRUE(broken({{kData, 1}}, 0x100000));             // a table that is not in RAM
+  EXPECT_TRUE(broken({{kData, 1}, {kData, 1}}, 0xFFFF0));  // one that leaves it
+  EXPECT_FALSE(broken({{kData, 0}, {kData, 1}}));          // empty pieces are allowed
 }
 
 TEST_P(BothRings, TablesThatCannotBeAreNotTaken) {
@@ -218,7 +219,7 @@ TEST_P(BothRings, TablesThatCannotBeAreNotTaken) {
   EXPECT_TRUE(broken(0, 0));
   EXPECT_TRUE(broken(24, 0));
   EXPECT_TRUE(broken(16 * (kMaxIndirect + 1), 0));
-  EXPECT_TRUE(broken(32, desc::INDIRECT));                        // a table in a table
+  EXPECT_TRUE(broken(32, desc::INDIRECT));  // a table in a table
   EXPECT_TRUE(broken(32, 0, desc::INDIRECT | desc::NEXT));
 }
 
