@@ -3,6 +3,7 @@
 # A machine's standard input is a pipe the test writes to, its output goes line by line to $console. Every wait is
 # bounded, and a failing test prints the console.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # mke2fs
 vireo=$1 guests=$2
 shift 2
 
@@ -108,4 +109,13 @@ expect_time_agrees() {
       exit !(off > -0.4 && off < 0.4)
     }
     END { if (!seen) exit 1 }' "$work/marks" || fail "the guest's time and the host's disagree"
+}
+
+# make_disk FILE SIZE: a raw disk with an ext4 file system that holds the files random and sums.
+make_disk() {
+  mkdir -p "$work/files"
+  head -c 3000000 /dev/urandom >"$work/files/random"
+  (cd "$work/files" && sha256sum random >sums)
+  truncate -s "$2" "$1"
+  mke2fs -q -t ext4 -d "$work/files" "$1" || fail "no file system can be made (e2fsprogs)"
 }

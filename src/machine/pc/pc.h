@@ -40,6 +40,7 @@ struct PcHost {
   vm::PowerControl& power;
   std::vector<chardev::ByteChannel*> serial = {};  ///< COM1, COM2; empty: no serial port
   std::vector<PcDisk> disks = {};                  ///< virtio-blk, at most layout::kDiskSlots
+  bool balloon = false;                            ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};
   /// The engine. Called once a CPU, by create().

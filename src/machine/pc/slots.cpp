@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "machine/pc/layout.h"
+#include "virtio/balloon/balloon.h"
 #include "virtio/blk/blk.h"
 #include "virtio/rng/rng.h"
 
@@ -16,6 +17,7 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   if (host.random) board.plug(layout::kRngSlot, "virtio_rng", std::make_unique<virtio::Rng>(host.random));
+  if (host.balloon) board.plug(layout::kBalloonSlot, "virtio_balloon", std::make_unique<virtio::Balloon>());
   if (host.disks.size() > layout::kDiskSlots) {
     return fail(ErrorKind::Usage, "there are {} disks; a machine has up to {}", host.disks.size(), layout::kDiskSlots);
   }

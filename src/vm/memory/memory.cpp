@@ -59,12 +59,9 @@ bool GuestMemory::write(u64 gpa, const void* from, u64 length) {
   return true;
 }
 
-void GuestMemory::clear() {
-  ram_.discard(0, ram_.size());
-  const u64 chunks = ram_.size() >> kChunkShift;
-  for (u64 chunk = 0; chunk < chunks; ++chunk) {
-    if (generations()[chunk].load(std::memory_order_relaxed) != 0) bump(generations()[chunk]);
-  }
+void GuestMemory::give_back(u64 offset, u64 length) {
+  ram_.discard(offset, length);
+  note_write(offset, length);
 }
 
 void GuestMemory::enter_code(u64 offset) {

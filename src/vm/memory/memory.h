@@ -81,7 +81,9 @@ class GuestMemory {
   bool write(u64 gpa, const void* from, u64 length);
 
   /// RAM reads as zero again and its host pages are given back; code caches notice.
-  void clear();
+  void clear() { give_back(0, size()); }
+  /// The same for [offset, offset+length), page aligned. Any thread, while vCPUs run.
+  void give_back(u64 offset, u64 length);
 
   // Code tracking, by offset.
   std::atomic<u32>& generation(u64 offset) const { return generations()[offset >> kChunkShift]; }
