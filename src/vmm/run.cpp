@@ -166,6 +166,7 @@ Result<int> run(const Config& config) {
                           .power = life,
                           .serial = {&serial},
                           .disks = {},
+                          .console_ports = {},
                           .balloon = true,
                           .random = host::fill_random,
                           .make_vcpu = {},

@@ -48,6 +48,7 @@ constexpr unsigned ioapic_pin(unsigned isa_irq) { return isa_irq == kPitIrq ? 2 
 // each kind has places of its own, whatever else there is.
 constexpr unsigned kRngSlot = 1, kBalloonSlot = 2, kConsoleSlot = 3, kFirstNicSlot = 8, kNicSlots = 8,
                    kFirstDiskSlot = 16, kDiskSlots = 16;
+constexpr unsigned kMaxConsolePorts = 31;
 
 /// RAM of `size` bytes around the holes.
 std::vector<vm::GuestMemory::Slot> memory_slots(u64 size);

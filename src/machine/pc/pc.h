@@ -24,6 +24,7 @@
 #include "machine/pc/fabric.h"
 #include "machine/spec/spec.h"
 #include "vm/device/device.h"
+#include "virtio/console/console.h"
 #include "vm/engine/engine.h"
 
 namespace vireo::machine {
@@ -40,6 +41,7 @@ struct PcHost {
   vm::PowerControl& power;
   std::vector<chardev::ByteChannel*> serial = {};  ///< COM1, COM2; empty: no serial port
   std::vector<PcDisk> disks = {};                  ///< virtio-blk, at most layout::kDiskSlots
+  std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
   bool balloon = false;                            ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};

@@ -5,6 +5,7 @@
 #include "machine/pc/layout.h"
 #include "virtio/balloon/balloon.h"
 #include "virtio/blk/blk.h"
+#include "virtio/console/console.h"
 #include "virtio/rng/rng.h"
 
 namespace vireo::machine {
@@ -18,6 +19,13 @@ constexpr unsigned kMaxDiskQueues = 16;
 Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   if (host.random) board.plug(layout::kRngSlot, "virtio_rng", std::make_unique<virtio::Rng>(host.random));
   if (host.balloon) board.plug(layout::kBalloonSlot, "virtio_balloon", std::make_unique<virtio::Balloon>());
+  if (host.console_ports.size() > layout::kMaxConsolePorts) {
+    return fail(ErrorKind::Usage, "there are {} ports of the virtio console; it has up to {}", host.console_ports.size(),
+                layout::kMaxConsolePorts);
+  }
+  if (!host.console_ports.empty()) {
+    board.plug(layout::kConsoleSlot, "virtio_console", std::make_unique<virtio::Console>(host.console_ports));
+  }
   if (host.disks.size() > layout::kDiskSlots) {
     return fail(ErrorKind::Usage, "there are {} disks; a machine has up to {}", host.disks.size(), layout::kDiskSlots);
   }

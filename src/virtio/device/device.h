@@ -54,7 +54,7 @@ class Device {
 
   // ---- At work
 
-  void attach(Host& host) { host_ = &host; }
+  virtual void attach(Host& host) { host_ = &host; }
   /// The driver's choice, a subset of what was offered. False: no such device can be (2.2.2).
   virtual bool negotiated(u64 /*features*/) { return true; }
   /// There may be something in the queue: the driver says so, it became live, or the machine goes on.
