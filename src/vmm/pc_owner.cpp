@@ -81,7 +81,8 @@ void PcOwner::write_stats() {
     const auto text = stats_as_json({.name = setup_.pc.spec().name,
                                      .engine = setup_.engine,
                                      .guest_ns = setup_.clock.now_ns(),
-                                     .vcpus = setup_.pc.vcpus()});
+                                     .vcpus = setup_.pc.vcpus(),
+                                     .devices = setup_.pc.device_stats()});
     TRY_ASSIGN(auto file, host::NewFile::create(setup_.stats_place));
     TRY(file.write({reinterpret_cast<const u8*>(text.data()), text.size()}));
     return file.commit(host::NewFile::Durability::Process);

@@ -29,11 +29,15 @@ std::string stats_as_json(const MachineStats& machine) {
     one.update(as_json(vcpu->stats()));
     vcpus.push_back(std::move(one));
   }
-  const Json all = {{"version", kVersion},
-                    {"machine", machine.name},
-                    {"engine", machine.engine},
-                    {"guest_seconds", static_cast<double>(machine.guest_ns) / 1e9},
-                    {"vcpus", std::move(vcpus)}};
+  Json devices = Json::array();
+  for (const auto& device : machine.devices) {
+    Json one = {{"name", device.name}};
+    one.update(as_json(device.stats));
+    devices.push_back(std::move(one));
+  }
+  const Json all = {{"version", kVersion},       {"machine", machine.name},
+                    {"engine", machine.engine},  {"guest_seconds", static_cast<double>(machine.guest_ns) / 1e9},
+                    {"vcpus", std::move(vcpus)}, {"devices", std::move(devices)}};
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "machine/pc/pc.h"
 #include "vm/engine/engine.h"
 
 namespace vireo::vmm {
@@ -19,6 +20,7 @@ struct MachineStats {
   std::string name, engine;
   u64 guest_ns = 0;
   std::span<const std::unique_ptr<vm::Vcpu>> vcpus;  ///< parked
+  std::vector<machine::DeviceStats> devices = {};
 };
 
 std::string stats_as_json(const MachineStats& machine);

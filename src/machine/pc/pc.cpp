@@ -69,6 +69,8 @@ class PcMachine final : public Pc {
   void resume_devices() override {
     for (auto& device : board_->virtio()) device.resume();
   }
+  std::vector<DeviceStats> device_stats() const override;
+  virtio::Balloon* balloon() override { return plugged_.balloon; }
   void press_power_button() override { board_->acpi_pm().press_power_button(); }
   bool power_button_enabled() const override { return board_->acpi_pm().power_button_enabled(); }
 
@@ -81,6 +83,7 @@ class PcMachine final : public Pc {
   unsigned physical_address_bits_ = 36;
   std::unique_ptr<InterruptFabric> fabric_;
   std::unique_ptr<Board> board_;
+  PluggedDevices plugged_;
   std::vector<std::unique_ptr<vm::Vcpu>> vcpus_;
   bool booted_ = false;
 };
@@ -105,7 +108,7 @@ Result<> PcMachine::build() {
                                                 .pic_output = pic_output,
                                                 .serial = host_.serial,
                                                 .memory = memory_});
-  TRY(plug_devices(*board_, host_, spec_.cpus));
+  TRY_ASSIGN(plugged_, plug_devices(*board_, host_, spec_.cpus));
   board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
                                 layout::end_of_memory(spec_.memory) - layout::kHighMemory);
   vcpus_.reserve(spec_.cpus);
@@ -120,6 +123,24 @@ Result<> PcMachine::build() {
     vcpus_.push_back(std::move(vcpu));
   }
   return {};
+}
+
+std::vector<DeviceStats> PcMachine::device_stats() const {
+  std::vector<DeviceStats> stats;
+  for (const auto& device : board_->virtio()) {
+    virtio::Queue::Counts sum;
+    for (const auto& queue : device.counts()) {
+      sum.notifications += queue.notifications;
+      sum.chains += queue.chains;
+      sum.interrupts += queue.interrupts;
+    }
+    stats.push_back({.name = device.name(),
+                     .stats = {.counters = {{"notifications", sum.notifications},
+                                            {"buffers", sum.chains},
+                                            {"interrupts", sum.interrupts}},
+                               .tables = {}}});
+  }
+  return stats;
 }
 
 Result<vm::x86::CpuState> PcMachine::load_kernel() {

@@ -23,9 +23,11 @@
 #include "host/fd.h"
 #include "machine/pc/fabric.h"
 #include "machine/spec/spec.h"
-#include "vm/device/device.h"
+#include "virtio/balloon/balloon.h"
 #include "virtio/console/console.h"
+#include "vm/device/device.h"
 #include "vm/engine/engine.h"
+#include "vm/engine/stats.h"
 
 namespace vireo::machine {
 
@@ -39,10 +41,10 @@ struct PcDisk {
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
-  std::vector<chardev::ByteChannel*> serial = {};  ///< COM1, COM2; empty: no serial port
-  std::vector<PcDisk> disks = {};                  ///< virtio-blk, at most layout::kDiskSlots
+  std::vector<chardev::ByteChannel*> serial = {};       ///< COM1, COM2; empty: no serial port
+  std::vector<PcDisk> disks = {};                       ///< virtio-blk, at most layout::kDiskSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
-  bool balloon = false;                            ///< there is a memory balloon
+  bool balloon = false;                                 ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};
   /// The engine. Called once a CPU, by create().
@@ -54,6 +56,12 @@ struct PcHost {
   std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric = {};
   /// How the spec's kernel and initrd are opened, at each boot; empty: by their paths.
   std::function<Result<host::Fd>(const std::string& path)> open_file = {};
+};
+
+/// What a device has done since the machine was made; for people, as vm/engine/stats.h.
+struct DeviceStats {
+  std::string name;  ///< that of its state
+  vm::Stats stats;
 };
 
 class Pc {
@@ -79,6 +87,10 @@ class Pc {
   /// machine that was booted or restored begins with resume_devices().
   virtual void pause_devices() = 0;
   virtual void resume_devices() = 0;
+  /// Any thread.
+  virtual std::vector<DeviceStats> device_stats() const = 0;
+  /// The memory balloon, or nullptr; its host's side is any thread's.
+  virtual virtio::Balloon* balloon() = 0;
   virtual void press_power_button() = 0;
   /// The guest listens to the power button.
   virtual bool power_button_enabled() const = 0;

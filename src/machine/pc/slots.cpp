@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "machine/pc/layout.h"
-#include "virtio/balloon/balloon.h"
 #include "virtio/blk/blk.h"
 #include "virtio/console/console.h"
 #include "virtio/rng/rng.h"
@@ -16,12 +15,17 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 }  // namespace
 
-Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
+Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
+  PluggedDevices plugged;
   if (host.random) board.plug(layout::kRngSlot, "virtio_rng", std::make_unique<virtio::Rng>(host.random));
-  if (host.balloon) board.plug(layout::kBalloonSlot, "virtio_balloon", std::make_unique<virtio::Balloon>());
+  if (host.balloon) {
+    auto balloon = std::make_unique<virtio::Balloon>();
+    plugged.balloon = balloon.get();
+    board.plug(layout::kBalloonSlot, "virtio_balloon", std::move(balloon));
+  }
   if (host.console_ports.size() > layout::kMaxConsolePorts) {
-    return fail(ErrorKind::Usage, "there are {} ports of the virtio console; it has up to {}", host.console_ports.size(),
-                layout::kMaxConsolePorts);
+    return fail(ErrorKind::Usage, "there are {} ports of the virtio console; it has up to {}",
+                host.console_ports.size(), layout::kMaxConsolePorts);
   }
   if (!host.console_ports.empty()) {
     board.plug(layout::kConsoleSlot, "virtio_console", std::make_unique<virtio::Console>(host.console_ports));
@@ -34,7 +38,7 @@ Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
     board.plug(layout::kFirstDiskSlot + i, "virtio_blk" + std::to_string(i),
                std::make_unique<virtio::Blk>(*disk, serial, std::min(cpus, kMaxDiskQueues)));
   }
-  return {};
+  return plugged;
 }
 
 }  // namespace vireo::machine

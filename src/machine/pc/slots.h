@@ -6,7 +6,12 @@
 
 namespace vireo::machine {
 
+/// What the machine asks of its devices afterwards; they are the board's.
+struct PluggedDevices {
+  virtio::Balloon* balloon = nullptr;
+};
+
 /// Usage error: there are more of a kind than slots. `cpus` is how many there are to serve.
-Result<> plug_devices(Board& board, const PcHost& host, unsigned cpus);
+Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus);
 
 }  // namespace vireo::machine

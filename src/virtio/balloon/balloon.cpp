@@ -52,8 +52,8 @@ Balloon::Stats Balloon::stats() const {
   return stats_;
 }
 
-// The driver's buffer stays in its ring, read but not taken, until new statistics are wanted: so nothing is out when the
-// machine is saved.
+// The driver's buffer stays in its ring, read but not taken, until new statistics are wanted: so nothing is out when
+// the machine is saved.
 bool Balloon::ask_for_stats() {
   if ((features_ & STATS_VQ) == 0) return false;
   Queue& queue = host().queue(statsq);

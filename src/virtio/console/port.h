@@ -57,9 +57,9 @@ class Port final : public chardev::ByteSink {
   Chain receiving_;
 
   u32 sent_ = 0;
-  bool busy_ = false;    ///< a thread is transmitting
-  bool stuck_ = false;   ///< the channel does not keep up
-  unsigned readies_ = 0; ///< how often it has said that it does again
+  bool busy_ = false;     ///< a thread is transmitting
+  bool stuck_ = false;    ///< the channel does not keep up
+  unsigned readies_ = 0;  ///< how often it has said that it does again
   Chain transmitting_;
 };
 

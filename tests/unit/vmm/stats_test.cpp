@@ -25,8 +25,11 @@ TEST(StatsFile, HasWhatEnginesCountedInTheirOrder) {
   std::vector<std::unique_ptr<vm::Vcpu>> vcpus;
   vcpus.push_back(std::make_unique<FakeVcpu>(0));  // counts nothing
   vcpus.push_back(std::make_unique<CountingVcpu>());
-  const auto text =
-      stats_as_json({.name = "web\xFF-1", .engine = "interpret", .guest_ns = 1'500'000'000, .vcpus = vcpus});
+  const auto text = stats_as_json({.name = "web\xFF-1",
+                                   .engine = "interpret",
+                                   .guest_ns = 1'500'000'000,
+                                   .vcpus = vcpus,
+                                   .devices = {{"virtio_blk0", {.counters = {{"notifications", 3}}, .tables = {}}}}});
   EXPECT_EQ(text, R"({
   "version": 1,
   "machine": "web�-1",
@@ -56,6 +59,15 @@ TEST(StatsFile, HasWhatEnginesCountedInTheirOrder) {
           }
         ]
       }
+    }
+  ],
+  "devices": [
+    {
+      "name": "virtio_blk0",
+      "counters": {
+        "notifications": 3
+      },
+      "tables": {}
     }
   ]
 }

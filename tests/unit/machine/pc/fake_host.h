@@ -5,6 +5,7 @@
 #include <map>
 
 #include "machine/pc/pc.h"
+#include "support/memory_disk.h"
 
 namespace vireo::machine {
 
@@ -69,11 +70,16 @@ class Console final : public chardev::ByteChannel {
 struct FakeHost {
   StillClock clock;
   PowerSwitch power;
-  Console console;
+  Console console, port;
+  test::MemoryDisk disk{64 * kKiB};
   PcHost get() {
     return {.clock = clock,
             .power = power,
             .serial = {&console},
+            .disks = {{.disk = &disk, .serial = "first"}, {.disk = &disk, .serial = "second"}},
+            .console_ports = {{.channel = &port, .name = "port"}},
+            .balloon = true,
+            .random = [](std::span<u8>) {},
             .make_vcpu = [](const vm::VcpuSetup& setup) -> Result<std::unique_ptr<vm::Vcpu>> {
               return std::make_unique<KeptVcpu>(setup);
             },

@@ -13,6 +13,7 @@
 #include "fake_host.h"
 #include "machine/pc/firmware.h"
 #include "machine/pc/layout.h"
+#include "pci/config/spec.h"
 
 namespace vireo::machine {
 namespace {
@@ -201,6 +202,43 @@ TEST_F(PcTest, EveryModelSavesItsStateUnderItsOwnNameAndTakesItBack) {
     EXPECT_TRUE(loaded) << loaded.error().message;
   }
   EXPECT_EQ(other->io().port_read(0x3FF, 1), 0x42u);
+}
+
+TEST_F(PcTest, VirtioDevicesHaveSlotsOfTheirOwnAndAnswerInThe64BitWindow) {
+  auto pc = machine();
+  ASSERT_TRUE(pc->boot());
+  const auto config = [&](unsigned slot, u16 offset) { return layout::kEcam + (slot << 15) + offset; };
+  const auto id = [&](unsigned slot) { return static_cast<u32>(pc->io().mmio_read(config(slot, 0), 4)); };
+  EXPECT_EQ(id(layout::kRngSlot), 0x10441AF4u);
+  EXPECT_EQ(id(layout::kBalloonSlot), 0x10451AF4u);
+  EXPECT_EQ(id(layout::kConsoleSlot), 0x10431AF4u);
+  EXPECT_EQ(id(layout::kFirstDiskSlot), 0x10421AF4u);
+  EXPECT_EQ(id(layout::kFirstDiskSlot + 1), 0x10421AF4u);
+  EXPECT_EQ(id(layout::kFirstDiskSlot + 2), 0xFFFFFFFFu);
+
+  const u64 window = layout::pci_memory64(pc->spec().memory, 40)->first;
+  const unsigned slot = layout::kFirstDiskSlot;
+  pc->io().mmio_write(config(slot, pci::reg::BaseAddress0), 4, window & 0xFFFFFFFF);
+  pc->io().mmio_write(config(slot, pci::reg::BaseAddress0 + 4), 4, window >> 32);
+  pc->io().mmio_write(config(slot, pci::reg::Command), 2, pci::command::MemorySpace | pci::command::BusMaster);
+  EXPECT_EQ(pc->io().mmio_read(window + 0x2000, 8), 128u);  // capacity of the disk, in sectors
+  const auto before = pc->device_stats();
+  pc->io().mmio_write(window + 0x3000, 2, 0);  // a doorbell
+  ASSERT_EQ(before.size(), 5u);
+  EXPECT_EQ(before[3].name, "virtio_blk0");
+  EXPECT_EQ(before[3].stats.counters[0].count, 0u);
+  EXPECT_EQ(pc->device_stats()[3].stats.counters[0].count, 1u);
+  EXPECT_NE(pc->balloon(), nullptr);
+}
+
+TEST_F(PcTest, RefusesMoreDevicesThanThereAreSlots) {
+  auto host = host_.get();
+  host.disks.resize(layout::kDiskSlots + 1, host.disks[0]);
+  Spec spec;
+  spec.kernel = kernel_;
+  const auto made = Pc::create(spec, host);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message, "there are 17 disks; a machine has up to 16");
 }
 
 TEST_F(PcTest, RefusesWhatCannotBe) {

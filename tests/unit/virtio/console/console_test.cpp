@@ -50,9 +50,8 @@ class ConsoleTest : public testing::Test {
   void open(unsigned port) { control({port, PORT_OPEN, 1}); }
 
   test::FakeChannel first, second;
-  VirtioDriver driver{std::make_unique<Console>(
-      std::vector<ConsolePort>{{.channel = &first, .name = {}, .console = true},
-                               {.channel = &second, .name = "agent", .console = false}})};
+  VirtioDriver driver{std::make_unique<Console>(std::vector<ConsolePort>{
+      {.channel = &first, .name = {}, .console = true}, {.channel = &second, .name = "agent", .console = false}})};
 };
 
 TEST_F(ConsoleTest, PortsAreToldOfAndOpened) {
