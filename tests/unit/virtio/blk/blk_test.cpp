@@ -249,6 +249,60 @@ TEST_P(BlkTest, TwoThreadsMayRingTheSameBell) {
   EXPECT_EQ(done, 5000u);
 }
 
+TEST_P(BlkTest, NothingIsLostWhileADiskOnAnotherThreadIsPausedSavedAndReset) {
+  disk.hold = true;
+  std::atomic<bool> stop{false};
+  std::thread completer([&] {
+    while (!stop) disk.complete_all();
+  });
+  const Header header{.type = T_IN, .reserved = 0, .sector = 1};
+  driver.memory.write(kHeader, &header, sizeof header);
+  unsigned added = 0, done = 0;
+  const auto take = [&] {
+    for (unsigned queue : {0u, 1u}) {
+      while (driver.ring(queue).take_used()) ++done;
+    }
+  };
+  for (unsigned step = 0; step < 800; ++step) {
+    const unsigned queue = step % 2;
+    while (driver.ring(queue).free() >= 3 && step % 7 != 0) {
+      // Each with a page of its own.
+      const u64 page = kBuffer + 0x1000 * (added++ % 64);
+      driver.ring(queue).add({{kHeader, 16}, {page, 512, true}, {page + 512, 1, true}});
+    }
+    driver.notify_if_wanted(queue);
+    if (step % 5 == 0) {
+      driver.device.pause();
+      EXPECT_EQ(disk.waiting(), 0u);
+      take();
+      const unsigned before = done;
+      const auto record = driver.device.save();
+      if (step % 10 == 0) {
+        EXPECT_TRUE(driver.device.load(record));
+      }
+      take();
+      EXPECT_EQ(done, before);
+      driver.device.resume();
+    }
+    if (step % 201 == 200) {
+      driver.start(kAll | GetParam());  // what was not used yet is forgotten
+      EXPECT_EQ(disk.waiting(), 0u);
+      added = done = 0;
+    }
+    take();
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (done != added && std::chrono::steady_clock::now() < end) {
+    driver.notify_if_wanted(0);
+    driver.notify_if_wanted(1);
+    take();
+  }
+  stop = true;
+  completer.join();
+  EXPECT_EQ(done, added);
+  EXPECT_GT(added, 100u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rings, BlkTest,
                          testing::Values(0, feature::EVENT_IDX, feature::RING_PACKED,
                                          feature::RING_PACKED | feature::EVENT_IDX));
