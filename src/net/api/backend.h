@@ -17,8 +17,8 @@
 // queue pair never twice at a time, and with none of its locks held. serve() and link_changed() come on the network
 // thread only. A device may hold the lock of its transmit queue across send(), and none that receive() takes.
 //
-// Life: attach() once, before the network thread runs; the back end outlives the device's use of it. While paused (as
-// every other part, when the machine is saved) no call of the Port runs or begins.
+// Life: a device attaches itself before its guest runs, and goes with detach(), after which its port is not called any
+// more. The machine is saved while its devices stand still, and take nothing; what arrives meanwhile waits.
 #pragma once
 
 #include <span>
@@ -51,6 +51,9 @@ class Backend {
   static constexpr unsigned kMaxPairs = 8;
 
   virtual void attach(Port& port) = 0;
+  /// Returns when no call of the port is running, and none will begin. Not on the network thread, nor with a lock that
+  /// the port takes.
+  virtual void detach() = 0;
   /// What frames for the guest may ask of it. A frame that asks for more is not delivered after this returns, but for
   /// one that the port is taking already. At first nothing.
   virtual void set_receive_offloads(Offloads offloads) = 0;
@@ -64,13 +67,9 @@ class Backend {
 
   virtual bool link_up() const = 0;
 
-  /// Returns when no call of the port is running. Not on the network thread.
-  virtual void pause() = 0;
-  virtual void resume() = 0;
-
-  /// What of it goes with a saved machine, as bytes of its own format; empty: nothing. While paused.
+  /// What of it goes with a saved machine, as bytes of its own format; empty: nothing.
   virtual std::vector<u8> save() const { return {}; }
-  /// Usage error when the bytes are not from a back end like this one; it is then as it was. While paused.
+  /// Usage error when the bytes are not from a back end like this one; it is then as it was.
   virtual Result<> load(std::span<const u8> bytes) {
     if (bytes.empty()) return {};
     return fail(ErrorKind::Usage, "the state of its network is of another kind");

@@ -1,4 +1,4 @@
-// How a back end reaches its port, and how pause() keeps it from doing so.
+// How a back end reaches its port, and how the port can leave.
 #pragma once
 
 #include <condition_variable>
@@ -10,40 +10,38 @@ namespace vireo::net {
 
 class Gate {
  public:
-  /// Before any thread runs.
-  void attach(Port& port) { port_ = &port; }
+  void attach(Port& port) {
+    const std::lock_guard lock(mutex_);
+    port_ = &port;
+  }
+  /// Returns when nobody is inside.
+  void detach() {
+    std::unique_lock lock(mutex_);
+    port_ = nullptr;
+    empty_.wait(lock, [this] { return inside_ == 0; });
+  }
 
-  /// Calls `call` with the port, unless it is closed or there is none; false then. The caller holds no lock that the
-  /// port's users hold while they wait in close().
+  /// Calls `call` with the port, unless there is none; false then. The caller holds no lock that whoever detaches it
+  /// holds.
   template <class Call>
   bool pass(Call call) {
+    Port* port = nullptr;
     {
       const std::lock_guard lock(mutex_);
-      if (closed_ || port_ == nullptr) return false;
+      if (port_ == nullptr) return false;
+      port = port_;
       ++inside_;
     }
-    call(*port_);
+    call(*port);
     const std::lock_guard lock(mutex_);
     if (--inside_ == 0) empty_.notify_all();
     return true;
-  }
-
-  /// Returns when nobody is inside.
-  void close() {
-    std::unique_lock lock(mutex_);
-    closed_ = true;
-    empty_.wait(lock, [this] { return inside_ == 0; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    closed_ = false;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable empty_;
   Port* port_ = nullptr;
-  bool closed_ = false;
   unsigned inside_ = 0;
 };
 

@@ -36,8 +36,8 @@ std::size_t Inbox::offer() {
     frames[i] = {place.header, {&parts[i], 1}, place.size};
   }
   std::size_t taken = 0;
-  gate_.pass([&](Port& port) { taken = port.receive(0, std::span(frames).first(count)); });
-  return taken;
+  const bool passed = gate_.pass([&](Port& port) { taken = port.receive(0, std::span(frames).first(count)); });
+  return passed ? taken : count;  // without a device they go nowhere
 }
 
 void Inbox::deliver(bool again) {

@@ -62,16 +62,12 @@ class SlirpUser final : public User {
 
   Offloads send_offloads() const override { return {.checksum = true, .tso4 = true, .tso6 = true, .ecn = true}; }
   void attach(Port& port) override { gate_.attach(port); }
+  void detach() override { gate_.detach(); }
   void set_receive_offloads(Offloads offloads) override;
   void use_pairs(unsigned) override {}
   std::size_t send(unsigned pair, std::span<const Frame> frames) override;
   void wake() override { wake_->arm(0); }
   bool link_up() const override { return true; }
-  void pause() override { gate_.close(); }
-  void resume() override {
-    gate_.open();
-    wake();
-  }
   std::vector<u8> save() const override;
   Result<> load(std::span<const u8> bytes) override;
   Result<> add_forward(const Forward& forward) override;
