@@ -5,6 +5,8 @@
 #include <csignal>
 
 #include "cli/disk_option.h"
+#include "cli/net_option.h"
+#include "machine/spec/spec.h"
 
 namespace vireo::cli {
 namespace {
@@ -90,6 +92,20 @@ Result<> set_disks(vmm::Config& config, Values values) {
   return {};
 }
 
+Result<> set_nics(vmm::Config& config, Values values) {
+  config.nics.emplace();
+  bool none = false;
+  for (const auto& value : values) {
+    TRY_ASSIGN(auto nic, parse_net(value));
+    none |= !nic;
+    if (nic) config.nics->push_back(std::move(*nic));
+  }
+  if (none && values.size() > 1) return fail(ErrorKind::Usage, "none does not go with others");
+  if (config.nics->size() > machine::kMaxNics)
+    return fail(ErrorKind::Usage, "there can be {} at most", machine::kMaxNics);
+  return {};
+}
+
 constexpr RunOption kOptions[] = {
     {"kernel", "FILE", 1, "Linux bzImage, or ELF kernel with a PVH note",
      [](vmm::Config& config, Values values) { return set_path(config.kernel, values[0]); }},
@@ -103,6 +119,10 @@ constexpr RunOption kOptions[] = {
     {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT]", 1,
      "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw", set_disks,
      true},
+    {"net", "user[,hostfwd=tcp:127.0.0.1:2222-:22][,...]|none", 1,
+     "a network interface; may be given again. user: 10.0.2.15 by DHCP behind this host, hostfwd= leads from a port of "
+     "the host into the guest (user)",
+     set_nics, true},
     {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
      [](vmm::Config& config, Values values) -> Result<> {
        TRY_ASSIGN(config.memory, parse_size(values[0]));

@@ -2,12 +2,14 @@
 // configuration file, or both.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/types.h"
 #include "block/open/open.h"
+#include "net/user/user.h"
 
 namespace vireo::vmm {
 
@@ -37,6 +39,15 @@ struct DiskConfig {
   std::string serial;  ///< what the guest sees, up to 20 characters
 };
 
+enum class NetKind : u8 { User };
+
+struct NetConfig {
+  NetKind kind = NetKind::User;
+  std::optional<std::array<u8, 6>> mac;  ///< nothing: one that follows from the machine's name and the NIC's number
+  std::optional<u16> mtu;                ///< of the link, bytes; what the guest is told
+  net::UserOptions user;
+};
+
 struct Config {
   std::optional<std::string> name;
   std::string kernel, initrd;         ///< paths, empty: none
@@ -47,6 +58,7 @@ struct Config {
   Engine engine = Engine::Auto;
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
   std::vector<DiskConfig> disks;
+  std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
   Console console = Console::Stdio;
   std::string console_file;
   OnCrash on_crash = OnCrash::Stop;

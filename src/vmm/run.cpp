@@ -15,6 +15,7 @@
 #include "vmm/engines.h"
 #include "vmm/late_channel.h"
 #include "vmm/life.h"
+#include "vmm/network.h"
 #include "vmm/notice.h"
 #include "vmm/pc_owner.h"
 #include "vmm/saved_machine.h"
@@ -54,6 +55,12 @@ Result<machine::Spec> spec_of(const Config& config, const snapshot::MachineDescr
   spec.initrd = files.initrd();
   spec.command_line = config.append.value_or(saved.append);
   return spec;
+}
+
+/// What the configuration says. By itself a new machine has one, and a saved one those that it had.
+std::vector<NetConfig> nics_of(const Config& config, const std::optional<SavedMachine>& saved) {
+  if (config.nics) return *config.nics;
+  return std::vector<NetConfig>(saved ? saved->nics() : 1);
 }
 
 Result<cpu::x86::CpuModel> cpu_model_of(const Config& config) {
@@ -153,6 +160,7 @@ Result<int> run(const Config& config) {
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
   TRY_ASSIGN(const auto disks, open_disks(config.disks));
+  TRY_ASSIGN(auto network, Network::open(nics_of(config, saved), spec.name));
 
   // The machine, without a guest in it yet.
   TRY_ASSIGN(const auto loop, host::Loop::create());
@@ -166,6 +174,7 @@ Result<int> run(const Config& config) {
                           .power = life,
                           .serial = {&serial},
                           .disks = {},
+                          .nics = network.nics(),
                           .console_ports = {},
                           .balloon = true,
                           .random = host::fill_random,
@@ -213,6 +222,7 @@ Result<int> run(const Config& config) {
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
   if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner));
+  network.start();
   life.start();
   loop->run();
   cpus.pause();

@@ -49,6 +49,11 @@ vm::x86::CpuidTable SavedMachine::cpuid() const {
   return table;
 }
 
+std::size_t SavedMachine::nics() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      contents_.states, [](const auto& state) { return state.name.starts_with(machine::kNicStateName); }));
+}
+
 Result<cpu::x86::CpuModel> SavedMachine::cpu_model(const std::string& wanted) const {
   const auto& name = contents_.machine.cpu_model;
   if (!wanted.empty() && wanted != name) {

@@ -20,6 +20,8 @@ class SavedMachine {
   static Result<SavedMachine> open(const std::string& path);
 
   const snapshot::MachineDescription& description() const { return contents_.machine; }
+  /// How many network interfaces it has.
+  std::size_t nics() const;
   /// The model its CPUs are of. Errors of kind Usage: `wanted` is another one (empty is none), or this host cannot run
   /// it.
   Result<cpu::x86::CpuModel> cpu_model(const std::string& wanted) const;

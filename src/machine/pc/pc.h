@@ -12,8 +12,10 @@
 // that all CPUs get the same time-stamp counter); press_power_button any time.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,6 +25,7 @@
 #include "host/fd.h"
 #include "machine/pc/fabric.h"
 #include "machine/spec/spec.h"
+#include "net/api/backend.h"
 #include "virtio/balloon/balloon.h"
 #include "virtio/console/console.h"
 #include "vm/device/device.h"
@@ -37,12 +40,23 @@ struct PcDisk {
   std::string serial;  ///< at most 20 bytes are shown
 };
 
+/// What the names of network interfaces' states begin with; their number follows.
+constexpr const char* kNicStateName = "virtio_net";
+
+/// A network interface of the guest; what is behind it outlives the machine.
+struct PcNic {
+  net::Backend* backend = nullptr;
+  std::array<u8, 6> mac{};
+  std::optional<u16> mtu = {};  ///< what the guest is told, bytes
+};
+
 /// What the machine stands on. References outlive it.
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
   std::vector<chardev::ByteChannel*> serial = {};       ///< COM1, COM2; empty: no serial port
   std::vector<PcDisk> disks = {};                       ///< virtio-blk, at most layout::kDiskSlots
+  std::vector<PcNic> nics = {};                         ///< virtio-net, at most layout::kNicSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
   bool balloon = false;                                 ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.

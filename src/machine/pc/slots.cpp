@@ -5,6 +5,7 @@
 #include "machine/pc/layout.h"
 #include "virtio/blk/blk.h"
 #include "virtio/console/console.h"
+#include "virtio/net/net.h"
 #include "virtio/rng/rng.h"
 
 namespace vireo::machine {
@@ -37,6 +38,16 @@ Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned c
     const auto& [disk, serial] = host.disks[i];
     board.plug(layout::kFirstDiskSlot + i, "virtio_blk" + std::to_string(i),
                std::make_unique<virtio::Blk>(*disk, serial, std::min(cpus, kMaxDiskQueues)));
+  }
+  if (host.nics.size() > layout::kNicSlots) {
+    return fail(ErrorKind::Usage, "there are {} network interfaces; a machine has up to {}", host.nics.size(),
+                layout::kNicSlots);
+  }
+  for (unsigned i = 0; i < host.nics.size(); ++i) {
+    const auto& nic = host.nics[i];
+    board.plug(
+        layout::kFirstNicSlot + i, kNicStateName + std::to_string(i),
+        std::make_unique<virtio::Net>(virtio::Net::Setup{.backend = *nic.backend, .mac = nic.mac, .mtu = nic.mtu}));
   }
   return plugged;
 }

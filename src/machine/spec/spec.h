@@ -10,6 +10,7 @@
 namespace vireo::machine {
 
 constexpr unsigned kMaxCpus = 255;  ///< APIC ids 0..254: what an IOAPIC and MSIs can address
+constexpr unsigned kMaxNics = 8;
 constexpr u64 kMinMemory = 2 * kMiB, kMaxMemory = 512 * kGiB;
 
 struct Spec {

@@ -69,11 +69,9 @@ class Backend {
 
   /// What of it goes with a saved machine, as bytes of its own format; empty: nothing.
   virtual std::vector<u8> save() const { return {}; }
-  /// Usage error when the bytes are not from a back end like this one; it is then as it was.
-  virtual Result<> load(std::span<const u8> bytes) {
-    if (bytes.empty()) return {};
-    return fail(ErrorKind::Usage, "the state of its network is of another kind");
-  }
+  /// Takes what a back end of any kind has saved; another kind's is of no use to it. Usage error when the bytes are
+  /// corrupt; it is then as it was.
+  virtual Result<> load(std::span<const u8> /*bytes*/) { return {}; }
 };
 
 }  // namespace vireo::net

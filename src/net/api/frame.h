@@ -37,6 +37,9 @@ constexpr std::size_t kMaxFrame = 65535 + kEthernetHeader + 4;
 /// Frames shorter than this are no frames.
 constexpr std::size_t kMinFrame = kEthernetHeader;
 
+/// What a link can carry in one IP packet, bytes: IPv6 wants 1280 (RFC 8200, 5); the largest of libslirp and Linux.
+constexpr unsigned kMinMtu = 1280, kMaxMtu = 65520;
+
 struct Frame {
   VirtioNetHdr header;
   std::span<const iovec> parts;  ///< where its bytes are; any count

@@ -121,12 +121,7 @@ const SlirpCb& SlirpUser::callbacks() {
       .guest_error = [](const char* text, void*) { log::debug("user network: {}", text); },
       .clock_get_ns = [](void*) { return static_cast<int64_t>(host::Loop::now_ns()); },
       .timer_new = nullptr,
-      .timer_free =
-          [](void* timer, void* opaque) {
-            // Not destroyed before slirp_cleanup() is over: that waits for a call-back, which takes the mutex.
-            static_cast<Timer*>(timer)->timer->cancel();
-            (void)opaque;
-          },
+      .timer_free = [](void*, void*) {},  // libslirp frees them only as it ends itself
       .timer_mod =
           [](void* timer, int64_t ms, void*) {
             static_cast<Timer*>(timer)->timer->arm(static_cast<u64>(std::max<int64_t>(ms, 0)) * kNsPerMs);
@@ -178,9 +173,11 @@ Result<> SlirpUser::open(const UserOptions& options) {
 }
 
 SlirpUser::~SlirpUser() {
+  // Each waits for its call-back, which takes the mutex.
   watcher_.reset();
   tick_.reset();
   wake_.reset();
+  for (const auto& timer : timers_) timer->timer.reset();
   if (slirp_ == nullptr) return;
   const std::lock_guard lock(slirp_mutex);
   ::slirp_cleanup(slirp_);
@@ -367,6 +364,7 @@ std::vector<u8> SlirpUser::save() const {
 }
 
 Result<> SlirpUser::load(std::span<const u8> bytes) {
+  if (bytes.empty()) return {};  // another kind's
   ByteReader in(bytes);
   const auto version = in.take<u32>();
   auto state = in.take_bytes(kSlirpState);

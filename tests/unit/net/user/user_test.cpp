@@ -315,7 +315,7 @@ TEST_F(UserTest, saves_its_state_and_refuses_another_ones) {
   longer.push_back(0);
   EXPECT_FALSE(user->load(longer));
   EXPECT_FALSE(user->load(std::span(state).first(state.size() - 1)));
-  EXPECT_FALSE(user->load({}));
+  EXPECT_TRUE(user->load({})) << "the state of a back end that has none";
   state[4] = 42;  // a connection
   EXPECT_FALSE(user->load(state));
 }
