@@ -212,11 +212,11 @@ void SlirpUser::take(const Frame& frame) {
   }
   const std::span bytes(buffer_.data(), size);
   VirtioNetHdr header = frame.header;
+  if (!finish_checksum(header, bytes)) return;  // first: a checksum that is none yet cannot be adjusted
   if (offloads_.tso4 || offloads_.tso6) {
     const auto packet = find_ip(bytes);
     if (packet && (packet->v6 ? offloads_.tso6 : offloads_.tso4)) raise_mss(bytes, kLargeSegment);
   }
-  if (!finish_checksum(header, bytes)) return;
   ::slirp_input(slirp_, bytes.data(), static_cast<int>(size));
 }
 

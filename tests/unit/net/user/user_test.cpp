@@ -175,7 +175,11 @@ struct UserTcp : UserTest {
     start();
     user->set_receive_offloads(offloads);
     ASSERT_EQ(::listen(server.fd.get(), 1), 0);
-    send(*user, tcp(1000, server.port, 100, 0, net::tcp::kSyn, {}, kMss1460));
+    // As Linux sends it: with the pseudo-header's sum for a checksum.
+    auto syn = tcp(1000, server.port, 100, 0, net::tcp::kSyn, {}, kMss1460);
+    const auto ip = *net::find_ip(syn);
+    store(syn.data() + ip.transport + 16, net::pseudo_header_sum(syn, ip, ip.end - ip.transport));
+    send(*user, syn, {.flags = net::VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16});
     const auto answer = port.wait_for(is_tcp);
     ASSERT_TRUE(answer);
     sequence = net::get32(answer->bytes, 34 + 4) + 1;
