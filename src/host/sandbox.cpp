@@ -29,11 +29,12 @@ Result<> drop_capabilities() {
   return {};
 }
 
-/// Opens, creates, renames and removes only below the folders, by landlock(7). A kernel without it (before 5.13, or not
-/// turned on) leaves this to the system call filter, which sees descriptors but no paths.
-Result<> restrict_files(std::span<const int> folders) {
+/// Opens, creates, renames and removes only below the folders, and opens what is readable, by landlock(7). False: a
+/// kernel without it (before 5.13, or not turned on) leaves this to the system call filter, which sees descriptors but
+/// no paths.
+Result<bool> restrict_files(std::span<const int> folders, std::span<const int> readable) {
   const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (version < 1) return {};
+  if (version < 1) return false;
   constexpr u64 kRefer = 1 << 13, kTruncate = 1 << 14;  // of versions 2 and 3
   const u64 truncate = version >= 3 ? kTruncate : 0;
   landlock_ruleset_attr all{};
@@ -49,17 +50,25 @@ Result<> restrict_files(std::span<const int> folders) {
       return fail_errno(errno, "cannot keep a folder for files");
     }
   }
+  for (const int file : readable) {
+    landlock_path_beneath_attr read{};
+    read.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
+    read.parent_fd = file;
+    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &read, 0) != 0) {
+      return fail_errno(errno, "cannot keep a file readable");
+    }
+  }
   if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0) return fail_errno(errno, "cannot restrict files");
-  return {};
+  return true;
 }
 
 }  // namespace
 
 Result<> enter_sandbox(const SandboxNeeds& needs) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "cannot renounce new privileges");
-  TRY(restrict_files(needs.folders));
+  TRY_ASSIGN(const bool files, restrict_files(needs.folders, needs.readable));
   TRY(drop_capabilities());
-  return restrict_system_calls(needs);
+  return restrict_system_calls(needs, files);
 }
 
 }  // namespace vireo::host

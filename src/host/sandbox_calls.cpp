@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,9 @@ enum class Only : u8 {
   ThisProcess,  ///< argument 0 is this process
   OurFolders,   ///< argument 0 is a folder in which files are replaced; without one the call is forbidden
   OurRequests,  ///< argument 1 is a device request that the machine needs
+  OurFiles,     ///< there are files to be opened again, and no others can be
+  NoFiles,      ///< it is not so
+  Internet,     ///< the guest's network ends in sockets of this process
 };
 
 struct Row {
@@ -77,9 +81,37 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(unlinkat), "an unfinished version goes", Only::OurFolders, {equal(2, 0)}},
     {SCMP_SYS(openat),
      "the C library asks /proc and /sys for advice, and does without",
-     Only::Any,
+     Only::NoFiles,
      {masked(2, O_ACCMODE, O_RDONLY)},
      EACCES},
+    {SCMP_SYS(openat),
+     "/etc/resolv.conf; of others the file restriction says no",
+     Only::OurFiles,
+     {masked(2, O_ACCMODE, O_RDONLY)}},
+    // The guest's network, by libslirp
+    {SCMP_SYS(socket), "a connection of the guest", Only::Internet, {equal(0, AF_INET)}},
+    {SCMP_SYS(socket), "the same", Only::Internet, {equal(0, AF_INET6)}},
+    {SCMP_SYS(connect), "the same", Only::Internet},
+    {SCMP_SYS(bind), "a forward of a port", Only::Internet},
+    {SCMP_SYS(listen), "the same", Only::Internet},
+    {SCMP_SYS(accept), "a connection to the guest", Only::Internet},
+    {SCMP_SYS(accept4), "the same", Only::Internet},
+    {SCMP_SYS(sendto), "bytes of the guest", Only::Internet},
+    {SCMP_SYS(recvfrom), "bytes to the guest", Only::Internet},
+    {SCMP_SYS(recvmsg), "errors that a datagram met", Only::Internet},
+    {SCMP_SYS(readv), "bytes to the guest", Only::Internet},
+    {SCMP_SYS(shutdown), "half of a connection ends", Only::Internet},
+    {SCMP_SYS(setsockopt), "what libslirp wants of sockets", Only::Internet},
+    {SCMP_SYS(getsockopt), "whether a connection came about", Only::Internet},
+    {SCMP_SYS(getsockname), "the port of a forward", Only::Internet},
+    {SCMP_SYS(getpeername), "who connects to a forward", Only::Internet},
+    {SCMP_SYS(fcntl), "sockets that do not block", Only::Internet, {equal(1, F_GETFL)}},
+    {SCMP_SYS(fcntl), "the same", Only::Internet, {equal(1, F_SETFL)}},
+    {SCMP_SYS(ioctl), "how long is the next datagram?", Only::Internet, {equal(1, FIONREAD)}},
+    {SCMP_SYS(newfstatat),
+     "has /etc/resolv.conf changed?",
+     Only::Internet,
+     {equal(0, static_cast<u32>(AT_FDCWD)), equal(3, 0)}},
     // Event loop
     {SCMP_SYS(epoll_wait), "the loop sleeps"},
     {SCMP_SYS(epoll_ctl), "watchers come, change and go"},
@@ -130,7 +162,8 @@ constexpr Row kAllowed[] = {
 
 class Filter {
  public:
-  explicit Filter(bool report) : context_(::seccomp_init(report ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS)) {
+  Filter(bool report, bool files)
+      : files_(files), context_(::seccomp_init(report ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS)) {
     if (!context_) return;
     error_ = ::seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // no 32-bit calls
     // What follows is left out where the kernel does not have it. Threads are not there yet, by rule.
@@ -149,6 +182,13 @@ class Filter {
         return allow(row, equal(0, static_cast<u64>(::getpid())));
       case Only::OurFolders:
         for (const int folder : needs.folders) allow(row, equal(0, static_cast<u64>(folder)));
+        return;
+      case Only::OurFiles:
+      case Only::NoFiles:
+        if ((row.only == Only::OurFiles) == (files_ && !needs.readable.empty())) allow(row, scmp_arg_cmp{});
+        return;
+      case Only::Internet:
+        if (needs.internet) allow(row, scmp_arg_cmp{});
         return;
       case Only::OurRequests:
         for (const unsigned long request : needs.requests) allow(row, equal(1, request));
@@ -181,6 +221,7 @@ class Filter {
   struct Release {
     void operator()(void* context) const { ::seccomp_release(context); }
   };
+  const bool files_;
   std::unique_ptr<void, Release> context_;
   int error_ = 0;  ///< the first, negative
 };
@@ -219,9 +260,9 @@ Result<> report_violations() {
 
 }  // namespace
 
-Result<> restrict_system_calls(const SandboxNeeds& needs) {
+Result<> restrict_system_calls(const SandboxNeeds& needs, bool files) {
   if (needs.report) TRY(report_violations());
-  Filter filter(needs.report);
+  Filter filter(needs.report, files);
   for (const auto& row : kAllowed) filter.allow(row, needs);
   return filter.load();
 }

@@ -1,5 +1,7 @@
 #include "vmm/network.h"
 
+#include "net/user/name_server.h"
+
 namespace vireo::vmm {
 namespace {
 
@@ -33,6 +35,7 @@ Result<Network> Network::open(const std::vector<NetConfig>& nics, const std::str
   for (std::size_t i = 0; i < nics.size(); ++i) {
     auto backend = open_backend(nics[i], *network.thread_);
     if (!backend) return fail(backend.error().kind, "--net: {}", backend.error().message);
+    network.user_ |= nics[i].kind == NetKind::User;
     network.nics_.push_back({std::move(*backend), nics[i].mac ? *nics[i].mac : default_mac(machine, i), nics[i].mtu});
   }
   return network;
@@ -46,6 +49,17 @@ std::vector<machine::PcNic> Network::nics() const {
   std::vector<machine::PcNic> nics;
   for (const auto& nic : nics_) nics.push_back({nic.backend.get(), nic.mac, nic.mtu});
   return nics;
+}
+
+std::vector<host::Fd> Network::prepare_sandbox(host::SandboxNeeds& needs) const {
+  std::vector<host::Fd> files;
+  if (user_) {
+    needs.internet = true;
+    net::learn_name_server();
+    files = net::open_name_server_files();
+    for (const auto& file : files) needs.readable.push_back(file.get());
+  }
+  return files;
 }
 
 void Network::start() {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "host/fd.h"
+#include "host/sandbox.h"
 #include "machine/pc/pc.h"
 #include "net/thread/thread.h"
 #include "vmm/config.h"
@@ -24,7 +26,9 @@ class Network {
   std::vector<machine::PcNic> nics() const;
   /// Once other threads may run.
   void start();
-  bool empty() const { return nics_.empty(); }
+  /// Notes what the back ends will need, and does what has to be done before. What is returned stays open until the
+  /// sandbox is entered.
+  std::vector<host::Fd> prepare_sandbox(host::SandboxNeeds& needs) const;
 
  private:
   struct Nic {
@@ -34,6 +38,7 @@ class Network {
   };
   std::unique_ptr<net::NetThread> thread_;
   std::vector<Nic> nics_;
+  bool user_ = false;  ///< some are in user mode
 };
 
 }  // namespace vireo::vmm

@@ -102,11 +102,12 @@ Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
 }
 
 /// The last thing before the guest runs, and before any other thread.
-Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner) {
+Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner, const Network& network) {
   host::SandboxNeeds needs{.folders = {}, .requests = {}, .report = config.sandbox == Sandbox::Report};
   for (const auto* place : owner.places()) {
     if (*place) needs.folders.push_back(place->folder().get());
   }
+  const auto name_server_files = network.prepare_sandbox(needs);
   if ((engine.engine == Engine::Kvm)) needs.requests = cpu::kvm::requests_of_a_running_vm();
   if (auto entered = host::enter_sandbox(needs); !entered) {
     return fail(entered.error().kind, "the sandbox cannot be entered: {}; --sandbox off runs without it",
@@ -221,7 +222,7 @@ Result<int> run(const Config& config) {
   for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
-  if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner));
+  if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner, network));
   network.start();
   life.start();
   loop->run();
