@@ -71,6 +71,48 @@ Result<bool> set_user(net::UserOptions& user, const SubOption& option) {
   return true;
 }
 
+Result<bool> set_tap(net::TapOptions& tap, const SubOption& option) {
+  if (option.name == "ifname" && option.value) {
+    const auto& name = *option.value;
+    if (name.empty() || name.size() > 15 || name.find_first_of("/ ") != name.npos) {
+      return fail(ErrorKind::Usage, "ifname={} is not the name of an interface, up to 15 characters", name);
+    }
+    tap.ifname = name;
+  } else if (option.name == "fd" && option.value) {
+    TRY_ASSIGN(const unsigned fd, parse_number(option, 3, 1 << 20));
+    tap.fd = static_cast<int>(fd);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Result<bool> set_socket(vmm::NetConfig& net, const SubOption& option) {
+  const auto& [name, value] = option;
+  auto& socket = net.socket;
+  if (name == "local" && value) {
+    TRY_ASSIGN(socket.local, net::SocketAddress::parse(*value));
+    return true;
+  }
+  const bool known = name == "listen" || name == "connect" || name == "datagram";
+  if (!known || !value) return false;
+  if (socket.address.size != 0) return fail(ErrorKind::Usage, "choose one of listen=, connect= and datagram=");
+  TRY_ASSIGN(socket.address, net::SocketAddress::parse(*value));
+  socket.wire = name == "listen" ? net::Wire::Listen : name == "connect" ? net::Wire::Connect : net::Wire::Datagram;
+  return true;
+}
+
+/// What is missing.
+Result<> check_complete(const vmm::NetConfig& net) {
+  if (net.kind != vmm::NetKind::Socket) return {};
+  const auto& socket = net.socket;
+  if (socket.address.size == 0) return fail(ErrorKind::Usage, "socket needs one of listen=, connect= and datagram=");
+  if ((socket.wire == net::Wire::Datagram) != (socket.local.size != 0)) {
+    return fail(ErrorKind::Usage, "datagram= and local= go together");
+  }
+  return {};
+}
+
 struct Kind {
   const char* name;
   vmm::NetKind kind;
@@ -78,12 +120,18 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {"user", vmm::NetKind::User, "hostfwd=, restrict, ipv6=, net= and hostname="},
+    {"tap", vmm::NetKind::Tap, "ifname= and fd="},
+    {"socket", vmm::NetKind::Socket, "listen=, connect=, datagram= and local="},
 };
 
 Result<bool> set_of_kind(vmm::NetConfig& net, const SubOption& option) {
   switch (net.kind) {
     case vmm::NetKind::User:
       return set_user(net.user, option);
+    case vmm::NetKind::Tap:
+      return set_tap(net.tap, option);
+    case vmm::NetKind::Socket:
+      return set_socket(net, option);
   }
   return false;
 }
@@ -100,7 +148,7 @@ Result<std::optional<vmm::NetConfig>> parse_net(const std::string& text) {
   }
   const auto* kind = std::ranges::find_if(kKinds, [&](const Kind& k) { return first.name == k.name && !first.value; });
   if (kind == std::end(kKinds)) {
-    return fail(ErrorKind::Usage, "\"{}\" is unknown; choose one of user, none", first.name);
+    return fail(ErrorKind::Usage, "\"{}\" is unknown; choose one of user, tap, socket, none", first.name);
   }
   vmm::NetConfig net;
   net.kind = kind->kind;
@@ -119,6 +167,7 @@ Result<std::optional<vmm::NetConfig>> parse_net(const std::string& text) {
       }
     }
   }
+  TRY(check_complete(net));
   return net;
 }
 

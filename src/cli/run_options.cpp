@@ -119,9 +119,10 @@ constexpr RunOption kOptions[] = {
     {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT]", 1,
      "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw", set_disks,
      true},
-    {"net", "user[,hostfwd=tcp:127.0.0.1:2222-:22][,...]|none", 1,
-     "a network interface; may be given again. user: 10.0.2.15 by DHCP behind this host, hostfwd= leads from a port of "
-     "the host into the guest (user)",
+    {"net", "user[,hostfwd=tcp:127.0.0.1:2222-:22][,...]|tap,ifname=NAME|socket,listen=ADDRESS|none", 1,
+     "a network interface; may be given again. user: DHCP gives 10.0.2.15, the host is 10.0.2.2, hostfwd= leads from a "
+     "port of the host into the guest; tap: an interface of the host; socket: a wire to another machine, by listen=, "
+     "connect= or datagram= and local=. All take mac= and mtu= (user)",
      set_nics, true},
     {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
      [](vmm::Config& config, Values values) -> Result<> {

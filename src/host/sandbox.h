@@ -20,6 +20,7 @@ struct SandboxNeeds {
   std::vector<int> readable =
       {};                 ///< open files and folders that may be opened again for reading, if paths can be seen
   bool internet = false;  ///< sockets of the Internet are made, and used
+  bool accepts = false;   ///< a socket that listens already takes connections
   std::span<const unsigned long> requests = {};  ///< of ioctl, besides the terminal's
   /// A forbidden call names itself on standard error and ends the process with 1; otherwise the kernel kills the
   /// process with SIGSYS on the spot. For people who work on the table: a process that has been taken over can defuse

@@ -1,6 +1,8 @@
 #include "host/sandbox_calls.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -30,6 +32,7 @@ enum class Only : u8 {
   OurRequests,  ///< argument 1 is a device request that the machine needs
   OurFiles,     ///< there are files to be opened again, and no others can be
   NoFiles,      ///< it is not so
+  Listener,     ///< a socket that listens already takes connections
   Internet,     ///< the guest's network ends in sockets of this process
 };
 
@@ -88,7 +91,13 @@ constexpr Row kAllowed[] = {
      "/etc/resolv.conf; of others the file restriction says no",
      Only::OurFiles,
      {masked(2, O_ACCMODE, O_RDONLY)}},
-    // The guest's network, by libslirp
+    // The guest's network
+    {SCMP_SYS(accept4), "the machine at the other end of a wire", Only::Listener},
+    {SCMP_SYS(setsockopt),
+     "frames to it do not wait for company",
+     Only::Listener,
+     {equal(1, IPPROTO_TCP), equal(2, TCP_NODELAY)}},
+    // and when it is by libslirp
     {SCMP_SYS(socket), "a connection of the guest", Only::Internet, {equal(0, AF_INET)}},
     {SCMP_SYS(socket), "the same", Only::Internet, {equal(0, AF_INET6)}},
     {SCMP_SYS(connect), "the same", Only::Internet},
@@ -186,6 +195,9 @@ class Filter {
       case Only::OurFiles:
       case Only::NoFiles:
         if ((row.only == Only::OurFiles) == (files_ && !needs.readable.empty())) allow(row, scmp_arg_cmp{});
+        return;
+      case Only::Listener:
+        if (needs.accepts) allow(row, scmp_arg_cmp{});
         return;
       case Only::Internet:
         if (needs.internet) allow(row, scmp_arg_cmp{});

@@ -9,6 +9,8 @@
 
 #include "base/types.h"
 #include "block/open/open.h"
+#include "net/socket/socket.h"
+#include "net/tap/tap.h"
 #include "net/user/user.h"
 
 namespace vireo::vmm {
@@ -39,13 +41,15 @@ struct DiskConfig {
   std::string serial;  ///< what the guest sees, up to 20 characters
 };
 
-enum class NetKind : u8 { User };
+enum class NetKind : u8 { User, Tap, Socket };
 
 struct NetConfig {
   NetKind kind = NetKind::User;
   std::optional<std::array<u8, 6>> mac;  ///< nothing: one that follows from the machine's name and the NIC's number
   std::optional<u16> mtu;                ///< of the link, bytes; what the guest is told
   net::UserOptions user;
+  net::TapOptions tap;
+  net::SocketOptions socket;
 };
 
 struct Config {

@@ -22,6 +22,10 @@ Result<std::unique_ptr<net::Backend>> open_backend(const NetConfig& nic, net::Ne
       if (nic.mtu) options.mtu = *nic.mtu;
       return net::User::create(thread, options);
     }
+    case NetKind::Tap:
+      return net::make_tap_backend(thread, nic.tap);
+    case NetKind::Socket:
+      return net::make_socket_backend(thread, nic.socket);
   }
   return nullptr;
 }
@@ -36,6 +40,8 @@ Result<Network> Network::open(const std::vector<NetConfig>& nics, const std::str
     auto backend = open_backend(nics[i], *network.thread_);
     if (!backend) return fail(backend.error().kind, "--net: {}", backend.error().message);
     network.user_ |= nics[i].kind == NetKind::User;
+    network.tap_ |= nics[i].kind == NetKind::Tap;
+    network.listens_ |= nics[i].kind == NetKind::Socket && nics[i].socket.wire == net::Wire::Listen;
     network.nics_.push_back({std::move(*backend), nics[i].mac ? *nics[i].mac : default_mac(machine, i), nics[i].mtu});
   }
   return network;
@@ -51,8 +57,10 @@ std::vector<machine::PcNic> Network::nics() const {
   return nics;
 }
 
-std::vector<host::Fd> Network::prepare_sandbox(host::SandboxNeeds& needs) const {
+std::vector<host::Fd> Network::prepare_sandbox(host::SandboxNeeds& needs, std::vector<unsigned long>& requests) const {
   std::vector<host::Fd> files;
+  needs.accepts = listens_;
+  if (tap_) requests.push_back(net::kTapRequest);
   if (user_) {
     needs.internet = true;
     net::learn_name_server();

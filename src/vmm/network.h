@@ -26,9 +26,9 @@ class Network {
   std::vector<machine::PcNic> nics() const;
   /// Once other threads may run.
   void start();
-  /// Notes what the back ends will need, and does what has to be done before. What is returned stays open until the
-  /// sandbox is entered.
-  std::vector<host::Fd> prepare_sandbox(host::SandboxNeeds& needs) const;
+  /// Notes what the back ends will need, device requests in `requests`, and does what has to be done before. What is
+  /// returned stays open until the sandbox is entered.
+  std::vector<host::Fd> prepare_sandbox(host::SandboxNeeds& needs, std::vector<unsigned long>& requests) const;
 
  private:
   struct Nic {
@@ -38,7 +38,7 @@ class Network {
   };
   std::unique_ptr<net::NetThread> thread_;
   std::vector<Nic> nics_;
-  bool user_ = false;  ///< some are in user mode
+  bool user_ = false, tap_ = false, listens_ = false;  ///< some are, or do
 };
 
 }  // namespace vireo::vmm

@@ -107,8 +107,13 @@ Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const P
   for (const auto* place : owner.places()) {
     if (*place) needs.folders.push_back(place->folder().get());
   }
-  const auto name_server_files = network.prepare_sandbox(needs);
-  if ((engine.engine == Engine::Kvm)) needs.requests = cpu::kvm::requests_of_a_running_vm();
+  std::vector<unsigned long> requests;
+  const auto name_server_files = network.prepare_sandbox(needs, requests);
+  if (engine.engine == Engine::Kvm) {
+    const auto of_kvm = cpu::kvm::requests_of_a_running_vm();
+    requests.insert(requests.end(), of_kvm.begin(), of_kvm.end());
+  }
+  needs.requests = requests;
   if (auto entered = host::enter_sandbox(needs); !entered) {
     return fail(entered.error().kind, "the sandbox cannot be entered: {}; --sandbox off runs without it",
                 entered.error().message);
