@@ -53,7 +53,7 @@ class Checker {
   const Header& header_;
   const std::string name_;
   const u64 file_clusters_;
-  const Progress& progress_;
+  const Progress progress_;
   ReferenceCounter references_;
   CheckResult result_;
   u64 nonsense_ = 0;
