@@ -81,8 +81,12 @@ class RecordedStorage final : public block::Storage {
     if (offset >= size()) return {};
     return put(offset, std::vector<u8>(std::min(length, size() - offset), 0xDD));
   }
-  block::Io<> write_zeroes(u64 offset, u64 length, bool) override { return put(offset, std::vector<u8>(length)); }
+  block::Io<> write_zeroes(u64 offset, u64 length, bool) override {
+    if (length > kMost) return std::unexpected(block::Status::NoSpace);
+    return put(offset, std::vector<u8>(length));
+  }
   block::Io<> resize(u64 size) override {
+    if (size > kMost) return std::unexpected(block::Status::NoSpace);
     log_->entries.push_back({number_, false, size, {}});
     bytes_.resize(size);
     return {};
@@ -100,6 +104,7 @@ class RecordedStorage final : public block::Storage {
  private:
   block::Io<> put(u64 offset, std::vector<u8> bytes) {
     if (bytes.empty()) return {};
+    if (offset > kMost || bytes.size() > kMost - offset) return std::unexpected(block::Status::NoSpace);
     if (writes_left == 0) return std::unexpected(block::Status::IoError);
     --writes_left;
     apply(bytes_, offset, bytes);
@@ -107,6 +112,7 @@ class RecordedStorage final : public block::Storage {
     return {};
   }
 
+  static constexpr u64 kMost = 64 * kMiB;  ///< bytes that it holds
   std::string name_ = "recorded";
   std::vector<u8> bytes_;
   const unsigned number_;
