@@ -59,12 +59,13 @@ Io<> rebuild_refcounts(Tables& tables, const ReferenceCounter& references) {
     for (const auto& [index, unused] : counts) needed.insert(index);
     for (u64 cluster = start; cluster < last; ++cluster) needed.insert(cluster / entries);
     const u64 table = (std::max(*needed.rbegin() + 1, u64{1}) + per_table_cluster - 1) / per_table_cluster;
+    // Also what keeps a place far away, which only a hostile file has, from making this endless.
+    if (table << header.cluster_bits > kMaxRefcountTableBytes) return std::unexpected(Status::NoSpace);
     more = needed.size() != blocks || table != table_clusters;
     blocks = std::max<u64>(blocks, needed.size());
     table_clusters = std::max(table_clusters, table);
     if (needed.size() < blocks) more = false;
   }
-  if (table_clusters << header.cluster_bits > kMaxRefcountTableBytes) return std::unexpected(Status::NoSpace);
   for (u64 cluster = start; cluster < start + table_clusters + blocks; ++cluster) {
     counts[cluster / entries][cluster % entries] = 1;
   }
