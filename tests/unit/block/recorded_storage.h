@@ -58,6 +58,7 @@ class RecordedStorage final : public block::Storage {
   using Storage::write;
   block::Io<> read(u64 offset, std::span<const iovec> memory) override {
     for (const auto& piece : memory) {
+      if (piece.iov_len == 0) continue;
       const u64 there = offset >= size() ? 0 : std::min<u64>(piece.iov_len, size() - offset);
       std::memset(piece.iov_base, 0, piece.iov_len);
       if (there > 0) std::memcpy(piece.iov_base, bytes_.data() + offset, there);
