@@ -86,11 +86,19 @@ void Board::plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device
           .name = std::move(name), .memory = memory_, .clock = clock_, .msi = msi_, .pin = pci_.intx(slot, 0)},
       std::move(device));
   pci_.attach(slot, 0, function);
+  virtio_slots_.push_back(slot);
   stateful_.insert(stateful_.end() - 2, &function);  // PCI's own state comes after its functions'
 }
 
 void Board::reset() {
   for (auto* model : stateful_) model->reset();
+}
+
+void Board::assign_bars() {
+  for (const unsigned slot : virtio_slots_) {
+    const u64 bar = (u64{slot} << 15) + pci::reg::BaseAddress0 + 4 * virtio::window::kBar;
+    pci_.ecam().mmio_write(bar, 4, layout::kPciMemory + slot * u64{virtio::window::kSize});
+  }
 }
 
 u64 Board::mmio_read(u64 gpa, u8 size) {

@@ -170,6 +170,7 @@ Result<> PcMachine::boot() {
   booted_ = true;
   TRY_ASSIGN(vm::x86::CpuState boot_cpu, load_kernel());
   board_->reset();
+  board_->assign_bars();
   fabric_->reset();
   firmware::set_virtual_wire(boot_cpu.apic);
   for (unsigned cpu = 0; cpu < vcpus_.size(); ++cpu) {

@@ -218,6 +218,10 @@ TEST_F(PcTest, VirtioDevicesHaveSlotsOfTheirOwnAndAnswerInThe64BitWindow) {
 
   const u64 window = layout::pci_memory64(pc->spec().memory, 40)->first;
   const unsigned slot = layout::kFirstDiskSlot;
+  const u64 assigned = pc->io().mmio_read(config(slot, pci::reg::BaseAddress0), 8) & ~u64{15};
+  EXPECT_GE(assigned, layout::kPciMemory);
+  EXPECT_LT(assigned, layout::kPciMemoryEnd);
+  EXPECT_EQ(assigned % 0x8000, 0u);
   pc->io().mmio_write(config(slot, pci::reg::BaseAddress0), 4, window & 0xFFFFFFFF);
   pc->io().mmio_write(config(slot, pci::reg::BaseAddress0 + 4), 4, window >> 32);
   pc->io().mmio_write(config(slot, pci::reg::Command), 2, pci::command::MemorySpace | pci::command::BusMaster);
