@@ -52,8 +52,8 @@ class Board final : public vm::MachineIo {
   /// Those that work by themselves, in slots' order.
   std::deque<virtio::PciDevice>& virtio() { return virtio_; }
   void reset();
-  /// What firmware would do for PCI: BARs of plugged devices get places in the 32-bit window. Left to itself Linux takes
-  /// the 64-bit one, where drivers of its 32-bit kernel (6.1, PAE) do not reach them.
+  /// What firmware would do for PCI: BARs of plugged devices get places in the 32-bit window. Left to itself Linux
+  /// takes the 64-bit one, where drivers of its 32-bit kernel (6.1, PAE) do not reach them.
   void assign_bars();
 
   dev::AcpiPm& acpi_pm() { return acpi_pm_; }

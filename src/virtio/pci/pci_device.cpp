@@ -225,6 +225,7 @@ void PciDevice::queue_broken(unsigned) { needs_reset(); }
 
 std::vector<Queue::Counts> PciDevice::counts() const {
   std::vector<Queue::Counts> counts;
+  counts.reserve(queues_.size());
   for (const auto& queue : queues_) counts.push_back(queue.counts());
   return counts;
 }
