@@ -32,7 +32,7 @@ Result<> drop_capabilities() {
 /// Opens, creates, renames and removes only below the folders, and opens what is readable, by landlock(7). False: a
 /// kernel without it (before 5.13, or not turned on) leaves this to the system call filter, which sees descriptors but
 /// no paths.
-Result<bool> restrict_files(std::span<const int> folders, std::span<const int> readable) {
+Result<bool> restrict_files(const SandboxNeeds& needs) {
   const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
   constexpr u64 kRefer = 1 << 13, kTruncate = 1 << 14;  // of versions 2 and 3
@@ -41,23 +41,21 @@ Result<bool> restrict_files(std::span<const int> folders, std::span<const int> r
   all.handled_access_fs = (kRefer - 1) | (version >= 2 ? kRefer : 0) | truncate;
   const Fd rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &all, sizeof all.handled_access_fs, 0)));
   if (!rules) return fail_errno(errno, "cannot restrict files");
-  for (const int folder : folders) {
-    landlock_path_beneath_attr replace{};
-    replace.allowed_access =
-        LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | truncate;
-    replace.parent_fd = folder;
-    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &replace, 0) != 0) {
-      return fail_errno(errno, "cannot keep a folder for files");
+  const auto allow = [&](int folder, u64 access) -> Result<> {
+    landlock_path_beneath_attr rule{};
+    rule.allowed_access = access;
+    rule.parent_fd = folder;
+    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
+      return fail_errno(errno, "cannot keep a file or folder");
     }
+    return {};
+  };
+  for (const int folder : needs.folders) {
+    TRY(allow(folder,
+              LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | truncate));
   }
-  for (const int file : readable) {
-    landlock_path_beneath_attr read{};
-    read.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
-    read.parent_fd = file;
-    if (::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &read, 0) != 0) {
-      return fail_errno(errno, "cannot keep a file readable");
-    }
-  }
+  for (const int file : needs.readable) TRY(allow(file, LANDLOCK_ACCESS_FS_READ_FILE));
+  for (const auto& listener : needs.listeners) TRY(allow(listener.folder, LANDLOCK_ACCESS_FS_REMOVE_FILE));
   if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0) return fail_errno(errno, "cannot restrict files");
   return true;
 }
@@ -66,7 +64,7 @@ Result<bool> restrict_files(std::span<const int> folders, std::span<const int> r
 
 Result<> enter_sandbox(const SandboxNeeds& needs) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "cannot renounce new privileges");
-  TRY_ASSIGN(const bool files, restrict_files(needs.folders, needs.readable));
+  TRY_ASSIGN(const bool files, restrict_files(needs));
   TRY(drop_capabilities());
   return restrict_system_calls(needs, files);
 }

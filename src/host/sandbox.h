@@ -22,6 +22,12 @@ struct SandboxNeeds {
   bool internet = false;  ///< sockets of the Internet are made, and used
   bool accepts = false;   ///< a socket that listens already takes connections
   std::span<const unsigned long> requests = {};  ///< of ioctl, besides the terminal's
+  /// Open sockets at which connections are accepted, with the open folder out of which the socket's name is removed at
+  /// the end (nothing else can be done there).
+  struct Listener {
+    int socket = -1, folder = -1;
+  };
+  std::vector<Listener> listeners = {};
   /// A forbidden call names itself on standard error and ends the process with 1; otherwise the kernel kills the
   /// process with SIGSYS on the spot. For people who work on the table: a process that has been taken over can defuse
   /// the report, though not make the call.

@@ -32,8 +32,11 @@ enum class Only : u8 {
   OurRequests,  ///< argument 1 is a device request that the machine needs
   OurFiles,     ///< there are files to be opened again, and no others can be
   NoFiles,      ///< it is not so
-  Listener,     ///< a socket that listens already takes connections
+  Wire,         ///< a socket that listens already takes a connection of another machine
   Internet,     ///< the guest's network ends in sockets of this process
+  Listeners,     ///< argument 0 is a socket at which connections are accepted
+  Sockets,       ///< there is such a socket
+  TheirFolders,  ///< argument 0 is a folder that has the name of such a socket
 };
 
 struct Row {
@@ -62,7 +65,7 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(write), "console output, log, wake-ups, the file that is saved"},
     {SCMP_SYS(writev), "the C library's last words (abort, assert)"},
     {SCMP_SYS(pread64), "boot files, the pagemap, the kept state file"},
-    {SCMP_SYS(sendto), "console output to a socket, to its peer alone", Only::Any, {equal(4, 0), equal(5, 0)}},
+    {SCMP_SYS(sendto), "output to a socket, to its peer alone", Only::Any, {equal(4, 0), equal(5, 0)}},
     {SCMP_SYS(lseek), "boot files"},
     {SCMP_SYS(ftruncate), "boot files in memory are emptied after use"},
     {SCMP_SYS(fsync), "a saved file is on the disk before it gets its name"},
@@ -82,6 +85,11 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(openat), "the new version beside it", Only::OurFolders, {equal(2, kNewFileFlags)}},
     {SCMP_SYS(renameat), "the new version takes the old one's place", Only::OurFolders},
     {SCMP_SYS(unlinkat), "an unfinished version goes", Only::OurFolders, {equal(2, 0)}},
+    // Sockets at which others connect
+    {SCMP_SYS(accept4), "somebody connects", Only::Listeners},
+    {SCMP_SYS(recvmsg), "what a connection brings, with descriptors", Only::Sockets},
+    {SCMP_SYS(newfstatat), "is the socket's name still ours?", Only::TheirFolders, {equal(3, 0)}},
+    {SCMP_SYS(unlinkat), "the name goes at the end", Only::TheirFolders, {equal(2, 0)}},
     {SCMP_SYS(openat),
      "the C library asks /proc and /sys for advice, and does without",
      Only::NoFiles,
@@ -92,10 +100,10 @@ constexpr Row kAllowed[] = {
      Only::OurFiles,
      {masked(2, O_ACCMODE, O_RDONLY)}},
     // The guest's network
-    {SCMP_SYS(accept4), "the machine at the other end of a wire", Only::Listener},
+    {SCMP_SYS(accept4), "the machine at the other end of a wire", Only::Wire},
     {SCMP_SYS(setsockopt),
      "frames to it do not wait for company",
-     Only::Listener,
+     Only::Wire,
      {equal(1, IPPROTO_TCP), equal(2, TCP_NODELAY)}},
     // and when it is by libslirp
     {SCMP_SYS(socket), "a connection of the guest", Only::Internet, {equal(0, AF_INET)}},
@@ -196,7 +204,7 @@ class Filter {
       case Only::NoFiles:
         if ((row.only == Only::OurFiles) == (files_ && !needs.readable.empty())) allow(row, scmp_arg_cmp{});
         return;
-      case Only::Listener:
+      case Only::Wire:
         if (needs.accepts) allow(row, scmp_arg_cmp{});
         return;
       case Only::Internet:
@@ -204,6 +212,15 @@ class Filter {
         return;
       case Only::OurRequests:
         for (const unsigned long request : needs.requests) allow(row, equal(1, request));
+        return;
+      case Only::Listeners:
+        for (const auto& listener : needs.listeners) allow(row, equal(0, static_cast<u64>(listener.socket)));
+        return;
+      case Only::Sockets:
+        if (!needs.listeners.empty()) allow(row, scmp_arg_cmp{});
+        return;
+      case Only::TheirFolders:
+        for (const auto& listener : needs.listeners) allow(row, equal(0, static_cast<u64>(listener.folder)));
         return;
     }
   }

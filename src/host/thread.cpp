@@ -14,6 +14,8 @@ namespace vireo::host {
 
 void name_thread(const char* name) { ::pthread_setname_np(::pthread_self(), std::string(name).substr(0, 15).c_str()); }
 
+int thread_number() { return ::gettid(); }
+
 int kick_signal() { return SIGRTMIN; }
 
 void install_kick_signal() {

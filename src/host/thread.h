@@ -10,6 +10,9 @@ namespace vireo::host {
 /// Names the calling thread; the kernel keeps 15 characters.
 void name_thread(const char* name);
 
+/// The calling thread's number, as ps and taskset know it.
+int thread_number();
+
 /// The signal of kick_thread. Its handler does nothing: what counts is that a blocking call (KVM_RUN, a futex wait)
 /// returns with EINTR.
 int kick_signal();
