@@ -184,6 +184,8 @@ constexpr RunOption kOptions[] = {
        TRY_ASSIGN(config.after_save, choose<vmm::AfterSave>(values[0], {{"go-on", GoOn}, {"stop", Stop}}));
        return {};
      }},
+    {"control", "FILE", 1, "Unix socket at which programs control the machine, by QMP",
+     [](vmm::Config& config, Values values) { return set_path(config.control, values[0]); }},
     {"stats", "FILE", 1, "write statistics to FILE (JSON) at the end, and whenever SIGUSR2 arrives",
      [](vmm::Config& config, Values values) { return set_path(config.stats, values[0]); }},
     {"perf-map", nullptr, 0, "name translated code for perf, in /tmp/perf-PID.map",

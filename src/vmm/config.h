@@ -68,6 +68,7 @@ struct Config {
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;
+  std::string control;    ///< path of the control socket, empty: none
   std::string stats;      ///< path of a file for statistics, empty: none
   bool perf_map = false;  ///< names for translated code, in /tmp/perf-PID.map
   std::string restore;    ///< path of a state file, empty: boot the kernel

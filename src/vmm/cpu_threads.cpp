@@ -5,7 +5,7 @@
 namespace vireo::vmm {
 
 CpuThreads::CpuThreads(std::vector<vm::Vcpu*> vcpus, std::function<void(unsigned, vm::Exit)> ended)
-    : vcpus_(std::move(vcpus)), ended_(std::move(ended)) {}
+    : vcpus_(std::move(vcpus)), ended_(std::move(ended)), numbers_(vcpus_.size()) {}
 
 CpuThreads::~CpuThreads() {
   {
@@ -20,6 +20,7 @@ CpuThreads::~CpuThreads() {
 void CpuThreads::start() {
   threads_.reserve(vcpus_.size());
   for (unsigned cpu = 0; cpu < vcpus_.size(); ++cpu) threads_.emplace_back([this, cpu] { serve(cpu); });
+  pause();
 }
 
 void CpuThreads::kick_all() {
@@ -50,6 +51,7 @@ void CpuThreads::resume() {
 
 void CpuThreads::serve(unsigned cpu) {
   host::name_thread(fmt::format("vcpu{}", cpu).c_str());
+  numbers_[cpu] = host::thread_number();
   std::unique_lock lock(mutex_);
   for (;;) {
     if (held_) {

@@ -7,6 +7,7 @@
 // parks as well, so that whoever calls pause() next finds the report already made.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -24,13 +25,15 @@ class CpuThreads {
   /// Parks and ends the threads.
   ~CpuThreads();
 
-  /// Starts the threads, parked. Once; the threads inherit the caller's signal mask.
+  /// Starts the threads; all are parked when it returns. Once; the threads inherit the caller's signal mask.
   void start();
   void hold();
   void pause();
   void resume();
 
   std::span<vm::Vcpu* const> vcpus() const { return vcpus_; }
+  /// The host's number of a vCPU's thread; 0 before it has begun.
+  int thread_number(unsigned cpu) const { return numbers_[cpu]; }
 
  private:
   void serve(unsigned cpu);
@@ -44,6 +47,7 @@ class CpuThreads {
   bool held_ = true;
   bool quit_ = false;
   std::size_t parked_ = 0;
+  std::vector<std::atomic<int>> numbers_;
   std::vector<std::thread> threads_;
 };
 

@@ -11,6 +11,7 @@
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
+#include "vmm/control_commands.h"
 #include "vmm/disks.h"
 #include "vmm/engines.h"
 #include "vmm/late_channel.h"
@@ -79,7 +80,7 @@ Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config,
     case Console::Stdio:
       return chardev::StdioChannel::create(loop, [&life, notice] {
         notice("left the console; the machine is stopped");
-        life.pull_plug();
+        life.pull_plug(Cause::HostUi);
       });
   }
   return std::make_unique<chardev::NullChannel>();
@@ -102,8 +103,12 @@ Result<> listen_to_signals(const Config& config, host::Loop& loop, Life& life) {
 }
 
 /// The last thing before the guest runs, and before any other thread.
-Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner, const Network& network) {
-  host::SandboxNeeds needs{.folders = {}, .requests = {}, .report = config.sandbox == Sandbox::Report};
+Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const PcOwner& owner, const Network& network,
+                       std::span<const host::UnixListener* const> listeners) {
+  host::SandboxNeeds needs{.folders = {}, .requests = {}, .listeners = {}, .report = config.sandbox == Sandbox::Report};
+  for (const auto* listener : listeners) {
+    needs.listeners.push_back({.socket = listener->fd().get(), .folder = listener->place().folder().get()});
+  }
   for (const auto* place : owner.places()) {
     if (*place) needs.folders.push_back(place->folder().get());
   }
@@ -173,6 +178,10 @@ Result<int> run(const Config& config) {
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
   host::install_kick_signal();
+  std::unique_ptr<Control> control;
+  if (!config.control.empty()) {
+    TRY_ASSIGN(control, Control::create(*loop, config.control));
+  }
   vm::VmClock clock(*loop, host::tsc_khz(), saved ? saved->description().tsc_khz : 0);
   std::unique_ptr<chardev::ByteChannel> console;
   LateChannel serial;
@@ -227,10 +236,21 @@ Result<int> run(const Config& config) {
   for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
-  if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner, network));
+  std::vector<const host::UnixListener*> listeners;
+  if (control) {
+    add_commands(*control, {.life = life,
+                            .pc = *pc,
+                            .cpus = cpus,
+                            .kvm_usable = cpu::kvm::probe().usable,
+                            .kvm_used = engine.engine == Engine::Kvm});
+    life.observe([&control](const LifeEvent& event) { announce(*control, event); });
+    listeners.push_back(&control->listener());
+  }
+  if (config.sandbox != Sandbox::Off) TRY(enter_sandbox(config, engine, owner, network, listeners));
   network.start();
   life.start();
   loop->run();
+  if (control) control->flush();
   cpus.pause();
   owner.set_time(false);
   owner.write_stats();

@@ -132,14 +132,15 @@ TEST_F(Lifes, ATripleFaultStopsWithOne) {
 }
 
 TEST_F(Lifes, ATripleFaultRebootsWhenAskedTo) {
-  live({[&] { b.end_with({vm::ExitReason::TripleFault, ""}); }, [&] { life.pull_plug(); }}, OnCrash::Reboot);
+  live({[&] { b.end_with({vm::ExitReason::TripleFault, ""}); }, [&] { life.pull_plug(Cause::HostUi); }},
+       OnCrash::Reboot);
   EXPECT_EQ(machine.boots, 1);
   EXPECT_EQ(life.exit_code(), 0);
 }
 
 TEST_F(Lifes, AGuestThatCrashesAllTheTimeIsReportedAFewTimesOnly) {
   std::vector<Event> events(20, [this] { b.end_with({vm::ExitReason::TripleFault, ""}); });
-  events.push_back([this] { life.pull_plug(); });
+  events.push_back([this] { life.pull_plug(Cause::HostUi); });
   testing::internal::CaptureStderr();
   live(events, OnCrash::Reboot);
   const auto text = testing::internal::GetCapturedStderr();
@@ -155,13 +156,13 @@ TEST_F(Lifes, AnEngineThatCannotGoOnStopsWhateverWasAskedFor) {
 }
 
 TEST_F(Lifes, ASavedMachineGoesOn) {
-  live({[&] { life.ask_for_save(); }, [&] { life.ask_for_save(); }, [&] { life.pull_plug(); }});
+  live({[&] { life.ask_for_save(); }, [&] { life.ask_for_save(); }, [&] { life.pull_plug(Cause::HostUi); }});
   EXPECT_EQ(machine.saves, 2);
   EXPECT_EQ(machine.finishes, 2);
 }
 
 TEST_F(Lifes, StatisticsAreTakenFromAStandingMachineThatGoesOn) {
-  live({[&] { life.ask_for_stats(); }, [&] { life.ask_for_stats(); }, [&] { life.pull_plug(); }});
+  live({[&] { life.ask_for_stats(); }, [&] { life.ask_for_stats(); }, [&] { life.pull_plug(Cause::HostUi); }});
   EXPECT_EQ(machine.stats, 2);
   EXPECT_EQ(life.exit_code(), 0);
 }
@@ -187,10 +188,145 @@ TEST_F(Lifes, ASavedMachineStopsWhenAskedTo) {
 
 TEST_F(Lifes, ASaveThatFailsLosesNothing) {
   machine.fail_save = true;
-  live({[&] { life.ask_for_save(); }, [&] { life.pull_plug(); }}, OnCrash::Stop, AfterSave::Stop);
+  live({[&] { life.ask_for_save(); }, [&] { life.pull_plug(Cause::HostUi); }}, OnCrash::Stop, AfterSave::Stop);
   EXPECT_EQ(machine.complete_saves, 1);
   EXPECT_EQ(machine.finishes, 0);
   EXPECT_EQ(life.exit_code(), 0);
+}
+
+// What a person asks for over the control socket; the calls are the owner's, so each test is one run of the loop in
+// which they come one after the other.
+struct PausedLifes : Lifes {
+  std::vector<std::string> turns;
+
+  void SetUp() override {
+    life.observe([this](const LifeEvent& event) {
+      static constexpr const char* kNames[] = {"paused", "goes on", "button", "reset", "stopped"};
+      turns.emplace_back(kNames[static_cast<std::size_t>(event.kind)]);
+    });
+  }
+  /// Runs the life with `script` on the owner's thread, then pulls the plug.
+  void run(const std::function<void()>& script, AfterSave after = AfterSave::GoOn) {
+    live({[&] {
+           loop->post([&] {
+             script();
+             life.pull_plug(Cause::ControlQuit);
+           });
+         }},
+         OnCrash::Reboot, after);
+  }
+  /// Lets posted requests be served.
+  void expect_standing() {
+    EXPECT_EQ(life.state(), State::Paused);
+    EXPECT_FALSE(a.running());
+    EXPECT_FALSE(machine.time_runs);
+  }
+  void expect_running() {
+    EXPECT_EQ(life.state(), State::Running);
+    EXPECT_TRUE(machine.time_runs);
+  }
+};
+
+TEST_F(PausedLifes, APausedMachineStandsStillUntilItGoesOn) {
+  run([&] {
+    life.pause();
+    expect_standing();
+    life.go_on();
+    expect_running();
+    a.await_running();
+  });
+  EXPECT_EQ(turns, (std::vector<std::string>{"paused", "goes on", "stopped"}));
+}
+
+TEST_F(PausedLifes, PausingTwiceIsPausingOnce) {
+  run([&] {
+    life.pause();
+    life.pause();
+    life.go_on();
+    life.go_on();
+    expect_running();
+  });
+  EXPECT_EQ(turns, (std::vector<std::string>{"paused", "goes on", "stopped"}));
+}
+
+TEST_F(PausedLifes, AResetLeavesAPausedMachinePaused) {
+  run([&] {
+    life.pause();
+    life.reset();
+    expect_standing();
+    EXPECT_EQ(machine.boots, 1);
+    life.go_on();
+    expect_running();
+  });
+  EXPECT_EQ(turns, (std::vector<std::string>{"paused", "reset", "goes on", "stopped"}));
+}
+
+TEST_F(PausedLifes, ASaveLeavesAPausedMachinePaused) {
+  run([&] {
+    life.pause();
+    life.ask_for_save();
+    life.pause();  // serves what waits
+    expect_standing();
+    EXPECT_EQ(machine.saves, 1);
+    EXPECT_EQ(machine.finishes, 1);
+  });
+}
+
+TEST_F(PausedLifes, APauseThatComesWithASaveHoldsAfterIt) {
+  run([&] {
+    life.ask_for_save();
+    life.pause();
+    expect_standing();
+    EXPECT_EQ(machine.saves, 1);
+  });
+}
+
+TEST_F(PausedLifes, AGuestThatPowersOffWhilePausingIsOff) {
+  live({[&] {
+    loop->post([&] {
+      life.request(Request::PowerOff);
+      life.pause();
+      EXPECT_EQ(life.state(), State::Stopped);
+      life.go_on();
+      EXPECT_EQ(life.state(), State::Stopped);
+    });
+  }});
+  EXPECT_EQ(turns, std::vector<std::string>{"stopped"});
+}
+
+TEST_F(PausedLifes, TheButtonOverTheSocketNeverPullsThePlug) {
+  run([&] {
+    life.press_button();
+    life.press_button();
+    life.pause();
+    life.press_button();
+    expect_standing();
+    EXPECT_EQ(machine.presses, 3);
+  });
+}
+
+TEST_F(PausedLifes, WorkFindsEveryCpuParkedAndTheMachineGoesOn) {
+  run([&] {
+    bool done = false;
+    life.while_parked([&] {
+      done = true;
+      EXPECT_FALSE(a.running());
+      EXPECT_FALSE(b.running());
+      EXPECT_FALSE(machine.time_runs);
+    });
+    EXPECT_TRUE(done);
+    expect_running();
+    life.pause();
+    life.while_parked([&] { done = false; });
+    EXPECT_FALSE(done);
+    expect_standing();
+  });
+}
+
+TEST_F(PausedLifes, WorkThatAVcpuAsksForIsDone) {
+  std::atomic<bool> done = false;
+  live({[&] { life.ask_for_work([&] { done = true; }); }, [&] { life.pull_plug(Cause::HostUi); }});
+  EXPECT_TRUE(done);
 }
 
 TEST(Engines, AutoTakesKvmOnlyWithHardwareBehindIt) {
