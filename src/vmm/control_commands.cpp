@@ -20,7 +20,7 @@ Json cpus(const CpuThreads& threads) {
     list.push_back({{"cpu-index", id},
                     {"qom-path", fmt::format("/machine/cpu[{}]", id)},
                     {"thread-id", threads.thread_number(id)},
-                    {"props", {{"core-id", id}}},
+                    {"props", {{"socket-id", 0}, {"core-id", id}, {"thread-id", 0}}},
                     {"target", "x86_64"}});
   }
   return list;
