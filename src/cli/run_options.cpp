@@ -4,6 +4,7 @@
 #include <charconv>
 #include <csignal>
 
+#include "cli/console_option.h"
 #include "cli/disk_option.h"
 #include "cli/net_option.h"
 #include "machine/spec/spec.h"
@@ -71,15 +72,16 @@ Result<> set_name(vmm::Config& config, Values values) {
 }
 
 Result<> set_console(vmm::Config& config, Values values) {
-  if (values[0].starts_with("file:")) {
-    config.console = vmm::Console::File;
-    return set_path(config.console_file, values[0].substr(5));
+  TRY_ASSIGN(config.console, parse_console(values[0]));
+  return {};
+}
+
+Result<> set_serial(vmm::Config& config, Values values) {
+  config.serial.clear();
+  for (const auto& value : values) {
+    TRY_ASSIGN(auto console, parse_console(value));
+    config.serial.push_back(std::move(console));
   }
-  if (values[0] == "file") return fail(ErrorKind::Usage, "say which file: file:PATH");
-  if (values[0] != "stdio" && values[0] != "none") {
-    return fail(ErrorKind::Usage, "\"{}\" is unknown; choose one of stdio, none, file:PATH", values[0]);
-  }
-  config.console = values[0] == "none" ? vmm::Console::None : vmm::Console::Stdio;
   return {};
 }
 
@@ -163,7 +165,11 @@ constexpr RunOption kOptions[] = {
        return {};
      }},
     {"name", "NAME", 1, "name of the machine (vireo)", set_name},
-    {"console", "stdio|none|file:PATH", 1, "where the serial line goes (stdio)", set_console},
+    {"console", "stdio|none|pty|file,path=FILE|socket,path=FILE", 1,
+     "where the first serial port goes: this terminal, nowhere, a pseudo terminal, a file, a Unix socket (stdio)",
+     set_console},
+    {"serial", "pty|none|file,path=FILE|socket,path=FILE|stdio", 1,
+     "a further serial port, and where it goes; may be given three times", set_serial, true},
     {"on-crash", "stop|reboot", 1, "what follows a triple fault (stop)",
      [](vmm::Config& config, Values values) -> Result<> {
        using enum vmm::OnCrash;

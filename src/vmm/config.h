@@ -19,7 +19,13 @@ enum class Engine : u8 { Auto, Kvm, Translate, Interpret };
 enum class OnCrash : u8 { Stop, Reboot };
 enum class AfterSave : u8 { GoOn, Stop };
 enum class Sandbox : u8 { On, Report, Off };
-enum class Console : u8 { Stdio, None, File };
+
+/// Where a serial port's bytes go.
+struct Console {
+  enum class Kind : u8 { None, Stdio, File, Pty, Socket };
+  Kind kind = Kind::Stdio;
+  std::string path;  ///< of File and Socket
+};
 
 /// Sanitizers need system calls that a machine does not.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -61,10 +67,10 @@ struct Config {
   std::string cpu;  ///< CPU model, empty: the best one this host can run
   Engine engine = Engine::Auto;
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
+  Console console;              ///< of the first serial port
+  std::vector<Console> serial;  ///< of further ones
   std::vector<DiskConfig> disks;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
-  Console console = Console::Stdio;
-  std::string console_file;
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;

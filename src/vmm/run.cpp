@@ -2,19 +2,16 @@
 
 #include <csignal>
 
-#include "chardev/api/null.h"
-#include "chardev/file/file.h"
-#include "chardev/stdio/stdio.h"
 #include "cpu/x86/cpuid_model.h"
 #include "host/perf_map.h"
 #include "host/random.h"
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
+#include "vmm/console_commands.h"
 #include "vmm/control_commands.h"
 #include "vmm/disks.h"
 #include "vmm/engines.h"
-#include "vmm/late_channel.h"
 #include "vmm/life.h"
 #include "vmm/network.h"
 #include "vmm/notice.h"
@@ -68,22 +65,6 @@ Result<cpu::x86::CpuModel> cpu_model_of(const Config& config) {
   auto model = cpu::x86::find_model(config.cpu);
   if (!model) return fail(model.error().kind, "--cpu: {}", model.error().message);
   return model;
-}
-
-Result<std::unique_ptr<chardev::ByteChannel>> open_console(const Config& config, host::Loop& loop, Life& life,
-                                                           const Notices& notice) {
-  switch (config.console) {
-    case Console::None:
-      break;
-    case Console::File:
-      return chardev::FileChannel::create(loop, config.console_file);
-    case Console::Stdio:
-      return chardev::StdioChannel::create(loop, [&life, notice] {
-        notice("left the console; the machine is stopped");
-        life.pull_plug(Cause::HostUi);
-      });
-  }
-  return std::make_unique<chardev::NullChannel>();
 }
 
 /// Where a file will be written, now that it could be.
@@ -175,6 +156,7 @@ Result<int> run(const Config& config) {
 
   // The machine, without a guest in it yet.
   TRY_ASSIGN(const auto loop, host::Loop::create());
+  TRY_ASSIGN(auto consoles, Consoles::create(config));
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
   host::install_kick_signal();
@@ -183,11 +165,9 @@ Result<int> run(const Config& config) {
     TRY_ASSIGN(control, Control::create(*loop, config.control));
   }
   vm::VmClock clock(*loop, host::tsc_khz(), saved ? saved->description().tsc_khz : 0);
-  std::unique_ptr<chardev::ByteChannel> console;
-  LateChannel serial;
   machine::PcHost pc_host{.clock = clock,
                           .power = life,
-                          .serial = {&serial},
+                          .serial = consoles.channels(),
                           .disks = {},
                           .nics = network.nics(),
                           .console_ports = {},
@@ -229,20 +209,27 @@ Result<int> run(const Config& config) {
     TRY(owner.boot());
   }
   notice("engine: {} ({}); CPU model: {}", engine_name(engine), engine.why, model.name);
-  TRY_ASSIGN(console, open_console(config, *loop, life, notice));
-  serial.connect(*console);
+  const auto left = [&life, notice] {
+    notice("left the console; the machine is stopped");
+    life.pull_plug(Cause::HostUi);
+  };
+  TRY(consoles.open(*loop, left, notice));
 
   std::vector<vm::Vcpu*> vcpus;
   for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
   std::vector<const host::UnixListener*> listeners;
+  for (const auto& port : consoles.ports()) {
+    if (port.listener != nullptr) listeners.push_back(port.listener);
+  }
   if (control) {
     add_commands(*control, {.life = life,
                             .pc = *pc,
                             .cpus = cpus,
                             .kvm_usable = cpu::kvm::probe().usable,
                             .kvm_used = engine.engine == Engine::Kvm});
+    add_console_commands(control->commands(), consoles);
     life.observe([&control](const LifeEvent& event) { announce(*control, event); });
     listeners.push_back(&control->listener());
   }
@@ -254,7 +241,7 @@ Result<int> run(const Config& config) {
   cpus.pause();
   owner.set_time(false);
   owner.write_stats();
-  serial.flush();
+  consoles.flush();
   return life.exit_code();
 }
 

@@ -9,8 +9,8 @@
 
 namespace vireo::chardev {
 
-StreamInput::StreamInput(host::Loop& loop, host::Fd fd, std::function<bool(u8)> filter)
-    : fd_(std::move(fd)), filter_(std::move(filter)), ended_(!fd_) {
+StreamInput::StreamInput(host::Loop& loop, host::Fd fd, std::function<bool(u8)> filter, std::function<void()> ended)
+    : fd_(std::move(fd)), filter_(std::move(filter)), on_end_(std::move(ended)), ended_(!fd_) {
   if (fd_) watcher_ = loop.watch(fd_.get(), [this](u32) { serve(); });
   wake_ = loop.make_timer([this] { serve(); });
   wake_->arm(0);
@@ -33,6 +33,7 @@ void StreamInput::serve() {
   if (!ended_ && queue_.size() < kReadAhead) {
     read_more();
     deliver();
+    if (ended_ && on_end_) on_end_();
   }
   const bool more = !ended_ && queue_.size() < kReadAhead;
   if (pollable_ && watcher_ && !watcher_->set_events(more ? u32{EPOLLIN} : 0)) pollable_ = false;

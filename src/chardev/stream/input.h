@@ -19,7 +19,8 @@ class StreamInput {
 
   /// `filter` sees every byte first, on the loop's thread, and returns false for one that is not for the sink; may be
   /// empty. A closed `fd` (-1) is an input that has ended.
-  StreamInput(host::Loop& loop, host::Fd fd, std::function<bool(u8)> filter);
+  /// `ended` is called once, on the loop's thread, when there will be no more; may be empty.
+  StreamInput(host::Loop& loop, host::Fd fd, std::function<bool(u8)> filter, std::function<void()> ended = {});
   ~StreamInput();
 
   /// Waits for a call into the former sink to end.
@@ -34,6 +35,7 @@ class StreamInput {
 
   const host::Fd fd_;
   const std::function<bool(u8)> filter_;
+  const std::function<void()> on_end_;
   bool ended_ = false;     ///< end of file or error; loop thread
   bool pollable_ = true;   ///< a regular file is not, but never makes one wait either
   std::vector<u8> queue_;  ///< read and filtered, not delivered; loop thread

@@ -22,7 +22,9 @@ constexpr std::size_t kBatchBytes = 4096;
 /// PIPE_BUF: what a pipe that polls as writable takes without blocking.
 constexpr std::size_t kChunk = 4096;
 constexpr auto kLongestWait = std::chrono::milliseconds(100);
-constexpr int kFlushPatienceMs = 10'000;
+constexpr int kFlushPatienceMs = 10'000, kFlushDropPatienceMs = 300;
+/// WhenStuck::Drop: how long the reader may take nothing.
+constexpr u64 kStuckNs = 1'000'000'000;
 
 bool writable(int fd, int timeout_ms) {
   pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -35,8 +37,8 @@ bool writable(int fd, int timeout_ms) {
 
 }  // namespace
 
-StreamOutput::StreamOutput(host::Loop& loop, host::Fd fd, std::function<void()> ready)
-    : loop_(loop), fd_(std::move(fd)), broken_(!fd_), ready_(std::move(ready)) {
+StreamOutput::StreamOutput(host::Loop& loop, host::Fd fd, std::function<void()> ready, WhenStuck when_stuck)
+    : loop_(loop), fd_(std::move(fd)), when_stuck_(when_stuck), broken_(!fd_), ready_(std::move(ready)) {
   struct stat status{};
   socket_ = fd_ && ::fstat(fd_.get(), &status) == 0 && S_ISSOCK(status.st_mode);
   if (fd_) watcher_ = loop.watch(fd_.get(), [this](u32) { serve(); });
@@ -56,9 +58,9 @@ void StreamOutput::set_ready(std::function<void()> ready) {
 
 bool StreamOutput::write(std::span<const u8> bytes) {
   std::unique_lock lock(mutex_);
-  const auto fits = [this] { return queued_ < kHigh || broken_; };
+  const auto fits = [this] { return queued_ < kHigh || broken_ || dropping_; };
   if (!fits() && !loop_.on_thread()) space_.wait_for(lock, kLongestWait, fits);
-  if (broken_ || bytes.empty()) return true;
+  if (broken_ || dropping_ || bytes.empty()) return true;
   const std::size_t before = queued_;
   pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   queued_ += bytes.size();
@@ -68,6 +70,7 @@ bool StreamOutput::write(std::span<const u8> bytes) {
   } else if (before == 0) {
     timer_->arm(host::Loop::now_ns() + kBatchNs);
   }
+  if (before == 0) progress_ns_ = host::Loop::now_ns();
   if (queued_ <= kLow) return true;
   held_back_ = true;
   return false;
@@ -109,17 +112,39 @@ bool StreamOutput::write_some() {
       queued_ = written_ = 0;
       if (error != EPIPE && error != EIO) log::warning("serial output is lost from here on: {}", std::strerror(error));
     }
+    if (count != 0) progress_ns_ = host::Loop::now_ns();
     written_ += count;
     queued_ -= count;
     space_.notify_all();
   }
 }
 
+// io_mutex_ is held, and the descriptor takes nothing.
+void StreamOutput::give_up_if_stuck() {
+  if (when_stuck_ == WhenStuck::Wait) return;
+  const std::lock_guard lock(mutex_);
+  const u64 until = progress_ns_ + kStuckNs;
+  if (host::Loop::now_ns() < until) return timer_->arm(until);
+  dropping_ = true;
+  pending_.clear();
+  writing_.clear();
+  queued_ = written_ = 0;
+  space_.notify_all();
+}
+
 void StreamOutput::serve() {
   {
     const std::lock_guard lock(io_mutex_);
     if (closing_) return;
-    const bool done = write_some();
+    bool done = !dropping_ || writable(fd_.get(), 0);
+    if (done) {
+      {
+        const std::lock_guard state(mutex_);
+        dropping_ = false;
+      }
+      done = write_some();
+      if (!done) give_up_if_stuck();
+    }
     if (watcher_ && !watcher_->set_events(done ? 0 : u32{EPOLLOUT})) timer_->arm(host::Loop::now_ns() + 10 * kBatchNs);
   }
   {
@@ -131,14 +156,24 @@ void StreamOutput::serve() {
   if (ready_) ready_();
 }
 
+void StreamOutput::abandon() {
+  const std::lock_guard lock(io_mutex_);
+  const std::lock_guard state(mutex_);
+  broken_ = true;
+  pending_.clear();
+  writing_.clear();
+  queued_ = written_ = 0;
+  space_.notify_all();
+}
+
 void StreamOutput::flush() {
   {
     const std::lock_guard lock(io_mutex_);
     while (!write_some()) {
-      if (!writable(fd_.get(), kFlushPatienceMs)) {
-        log::warning("nobody takes the serial output; the rest of it is lost");
-        break;
-      }
+      const bool drop = when_stuck_ == WhenStuck::Drop;
+      if (writable(fd_.get(), drop ? kFlushDropPatienceMs : kFlushPatienceMs)) continue;
+      if (!drop) log::warning("nobody takes the serial output; the rest of it is lost");
+      break;
     }
   }
   timer_->arm(0);  // the sink may be waiting to hear that there is space

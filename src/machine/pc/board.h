@@ -31,7 +31,7 @@ class Board final : public vm::MachineIo {
     vm::PowerControl& power;
     InterruptFabric& fabric;
     std::function<void(bool level)> pic_output;     ///< INTR changed: see InterruptFabric::pic_output
-    std::span<chardev::ByteChannel* const> serial;  ///< COM1, COM2
+    std::span<chardev::ByteChannel* const> serial;  ///< COM1..COM4
     vm::GuestMemory& memory;
   };
   /// References in the set-up outlive the board.

@@ -35,7 +35,8 @@ struct ComPort {
   u16 port;
   u8 irq;
 };
-constexpr ComPort kComPorts[] = {{0x3F8, 4}, {0x2F8, 3}};
+/// The third and fourth have interrupts of their own: an edge on a shared one is lost.
+constexpr ComPort kComPorts[] = {{0x3F8, 4}, {0x2F8, 3}, {0x3E8, 10}, {0x2E8, 11}};
 
 // ISA interrupts
 constexpr unsigned kPitIrq = 0, kKeyboardIrq = 1, kRtcIrq = 8, kSciIrq = 9, kMouseIrq = 12;

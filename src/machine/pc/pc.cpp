@@ -16,6 +16,8 @@
 namespace vireo::machine {
 namespace {
 
+static_assert(std::size(layout::kComPorts) == kMaxSerialPorts);
+
 /// CPUID 80000008h EAX 7..0; 36 where the leaf is missing (SDM 2A, CPUID).
 unsigned physical_address_bits(const vm::x86::CpuidTable& cpuid) {
   const auto* leaf = cpuid.find(0x80000008, 0);

@@ -34,6 +34,8 @@
 
 namespace vireo::machine {
 
+constexpr unsigned kMaxSerialPorts = 4;
+
 /// A disk for the guest; what is behind it outlives the machine.
 struct PcDisk {
   block::Disk* disk = nullptr;
@@ -54,7 +56,7 @@ struct PcNic {
 struct PcHost {
   vm::Clock& clock;
   vm::PowerControl& power;
-  std::vector<chardev::ByteChannel*> serial = {};       ///< COM1, COM2; empty: no serial port
+  std::vector<chardev::ByteChannel*> serial = {};       ///< COM1..COM4; empty: no serial port
   std::vector<PcDisk> disks = {};                       ///< virtio-blk, at most layout::kDiskSlots
   std::vector<PcNic> nics = {};                         ///< virtio-net, at most layout::kNicSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none

@@ -71,8 +71,8 @@ quiet = true
   EXPECT_EQ(config.cpus, 4u);
   EXPECT_EQ(config.engine, vmm::Engine::Interpret);
   EXPECT_EQ(config.name, "web-1");
-  EXPECT_EQ(config.console, vmm::Console::File);
-  EXPECT_EQ(config.console_file, "serial.log");
+  EXPECT_EQ(config.console.kind, vmm::Console::Kind::File);
+  EXPECT_EQ(config.console.path, "serial.log");
   EXPECT_EQ(config.on_crash, vmm::OnCrash::Reboot);
   ASSERT_TRUE(config.save_on);
   EXPECT_EQ(config.save_on->signal, SIGUSR2);

@@ -1,0 +1,50 @@
+// The serial ports' outsides: opened after the machine is built, kept until its end.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "chardev/ring/ring.h"
+#include "host/loop.h"
+#include "host/socket.h"
+#include "vmm/config.h"
+#include "vmm/late_channel.h"
+#include "vmm/notice.h"
+
+namespace vireo::vmm {
+
+class Consoles {
+ public:
+  /// Usage when they are too many or want the same terminal.
+  static Result<Consoles> create(const Config& config);
+
+  /// For the machine, in the ports' order; they outlive it.
+  std::vector<chardev::ByteChannel*> channels();
+
+  /// The terminal comes last, and is raw from then on. `left` is called when the person there leaves. Says where pseudo
+  /// terminals are.
+  Result<> open(host::Loop& loop, const std::function<void()>& left, const Notices& notice);
+  void flush();
+
+  /// One port as a program sees it.
+  struct Port {
+    std::string name;                              ///< "serial0"
+    std::string place;                             ///< "pty:/dev/pts/3"
+    std::function<bool()> connected;               ///< somebody is there; empty: always
+    const host::UnixListener* listener = nullptr;  ///< of a socket
+    std::unique_ptr<chardev::LoggedChannel> channel;
+  };
+  /// Once open.
+  std::span<const Port> ports() const { return ports_; }
+
+ private:
+  std::vector<Console> wanted_;
+  std::unique_ptr<std::deque<LateChannel>> late_ = std::make_unique<std::deque<LateChannel>>();
+  std::vector<Port> ports_;
+};
+
+}  // namespace vireo::vmm
