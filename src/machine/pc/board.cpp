@@ -48,6 +48,11 @@ Board::Board(const Setup& setup)
       reset_control_(setup.power),
       acpi_pm_(isa(layout::kSciIrq), setup.clock, setup.power),
       pci_(pci_wires()),
+      hot_plug_({.root = pci_,
+                 .msi = setup.fabric.msi(),
+                 .first_slot = layout::kFirstPortSlot,
+                 .changed = setup.ports_changed,
+                 .removed = setup.card_removed}),
       memory_(setup.memory),
       clock_(setup.clock),
       msi_(setup.fabric.msi()) {
@@ -59,7 +64,13 @@ Board::Board(const Setup& setup)
   place();
   stateful_ = {&pic_, &ioapic_, &pit_, &rtc_, &i8042_, &reset_control_, &acpi_pm_};
   for (auto& uart : uarts_) stateful_.push_back(&uart);
-  stateful_.insert(stateful_.end(), {&pci_.host_bridge(), &pci_});
+}
+
+std::vector<vm::Stateful*> Board::stateful() {
+  auto models = stateful_;
+  for (auto* model : hot_plug_.stateful()) models.push_back(model);
+  models.insert(models.end(), {&pci_.host_bridge(), &pci_});
+  return models;
 }
 
 void Board::place() {
@@ -87,11 +98,12 @@ void Board::plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device
       std::move(device));
   pci_.attach(slot, 0, function);
   virtio_slots_.push_back(slot);
-  stateful_.insert(stateful_.end() - 2, &function);  // PCI's own state comes after its functions'
+  stateful_.push_back(&function);
 }
 
 void Board::reset() {
-  for (auto* model : stateful_) model->reset();
+  hot_plug_.take_out_asked_for();
+  for (auto* model : stateful()) model->reset();
 }
 
 void Board::assign_bars() {

@@ -18,6 +18,7 @@
 #include "irq/pic/pic.h"
 #include "machine/bus/bus.h"
 #include "machine/pc/fabric.h"
+#include "machine/pc/ports.h"
 #include "pci/root/root.h"
 #include "virtio/pci/pci_device.h"
 #include "vm/engine/engine.h"
@@ -30,8 +31,10 @@ class Board final : public vm::MachineIo {
     vm::Clock& clock;
     vm::PowerControl& power;
     InterruptFabric& fabric;
-    std::function<void(bool level)> pic_output;     ///< INTR changed: see InterruptFabric::pic_output
-    std::span<chardev::ByteChannel* const> serial;  ///< COM1..COM4
+    std::function<void(bool level)> pic_output;               ///< INTR changed: see InterruptFabric::pic_output
+    std::span<chardev::ByteChannel* const> serial;            ///< COM1..COM4
+    std::function<void()> ports_changed;                      ///< see Ports::Setup
+    std::function<void(const std::string& id)> card_removed;  ///< the same
     vm::GuestMemory& memory;
   };
   /// References in the set-up outlive the board.
@@ -48,7 +51,7 @@ class Board final : public vm::MachineIo {
 
   /// Every chip, interrupt controllers first: a device that drives its line again when it is loaded then changes
   /// nothing.
-  std::span<vm::Stateful* const> stateful() { return stateful_; }
+  std::vector<vm::Stateful*> stateful();
   /// Those that work by themselves, in slots' order.
   std::deque<virtio::PciDevice>& virtio() { return virtio_; }
   void reset();
@@ -59,6 +62,7 @@ class Board final : public vm::MachineIo {
   dev::AcpiPm& acpi_pm() { return acpi_pm_; }
   dev::Rtc& rtc() { return rtc_; }
   irq::IoApic& ioapic() { return ioapic_; }
+  Ports& ports() { return hot_plug_; }
 
  private:
   /// An ISA interrupt: to the PIC and to the I/O APIC.
@@ -104,6 +108,7 @@ class Board final : public vm::MachineIo {
   dev::AcpiPm acpi_pm_;
   std::deque<dev::Uart16550> uarts_;
   pci::Root pci_;
+  Ports hot_plug_;
   vm::GuestMemory& memory_;
   vm::Clock& clock_;
   vm::MsiSink& msi_;
@@ -113,7 +118,7 @@ class Board final : public vm::MachineIo {
 
   Bus<vm::PortDevice> ports_;
   Bus<vm::MmioDevice> mmio_;
-  std::vector<vm::Stateful*> stateful_;
+  std::vector<vm::Stateful*> stateful_;  ///< what is always there, but for PCI
 };
 
 }  // namespace vireo::machine

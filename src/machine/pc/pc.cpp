@@ -59,7 +59,8 @@ class PcMachine final : public Pc {
   vm::GuestMemory& memory() override { return memory_; }
   vm::MachineIo& io() override { return *board_; }
   std::span<const std::unique_ptr<vm::Vcpu>> vcpus() override { return vcpus_; }
-  std::span<vm::Stateful* const> stateful() override { return board_->stateful(); }
+  std::vector<vm::Stateful*> stateful() override { return board_->stateful(); }
+  Ports& ports() override { return board_->ports(); }
   Result<> boot() override;
   void prepare_restore() override {
     fabric_->reset();
@@ -109,6 +110,8 @@ Result<> PcMachine::build() {
                                                 .fabric = *fabric_,
                                                 .pic_output = pic_output,
                                                 .serial = host_.serial,
+                                                .ports_changed = host_.ports_changed,
+                                                .card_removed = host_.card_removed,
                                                 .memory = memory_});
   TRY_ASSIGN(plugged_, plug_devices(*board_, host_, spec_.cpus));
   board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),

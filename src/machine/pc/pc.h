@@ -8,8 +8,8 @@
 // reset or power-off arrives at PcHost::power; the owner stops the vCPUs and calls boot() again, or ends. To restore,
 // create(), then prepare_restore(), and load the saved state into stateful(), memory() and vcpus() instead of boot().
 //
-// Threads: boot(), prepare_restore(), stateful() and the destructor only while no vCPU runs and the clock is paused (so
-// that all CPUs get the same time-stamp counter); press_power_button any time.
+// Threads: boot(), prepare_restore(), stateful(), ports() and the destructor only while no vCPU runs and the clock is
+// paused (so that all CPUs get the same time-stamp counter); press_power_button any time.
 #pragma once
 
 #include <array>
@@ -24,6 +24,7 @@
 #include "chardev/api/channel.h"
 #include "host/fd.h"
 #include "machine/pc/fabric.h"
+#include "machine/pc/ports.h"
 #include "machine/spec/spec.h"
 #include "net/api/backend.h"
 #include "virtio/balloon/balloon.h"
@@ -70,6 +71,10 @@ struct PcHost {
   /// An engine with its own local APICs brings them here; empty: software LAPICs. Called once, before the first
   /// make_vcpu.
   std::function<Result<std::unique_ptr<InterruptFabric>>(vm::GuestMemory&)> make_fabric = {};
+  /// A guest has done something to a hot-plug port, and Ports::serve() is to be called. Any thread.
+  std::function<void()> ports_changed = [] {};
+  /// A device that ports().ask_for() named is out; on the owner's thread.
+  std::function<void(const std::string& id)> card_removed = [](const std::string&) {};
   /// How the spec's kernel and initrd are opened, at each boot; empty: by their paths.
   std::function<Result<host::Fd>(const std::string& path)> open_file = {};
 };
@@ -92,7 +97,9 @@ class Pc {
   /// By APIC id.
   virtual std::span<const std::unique_ptr<vm::Vcpu>> vcpus() = 0;
   /// Every model but CPUs, memory and the clock, in the order they are to be loaded; names are unique.
-  virtual std::span<vm::Stateful* const> stateful() = 0;
+  virtual std::vector<vm::Stateful*> stateful() = 0;
+  /// Where devices come and go at run time.
+  virtual Ports& ports() = 0;
 
   /// Power-on or reset. Errors: Usage (see boot/kernel; no kernel named), NotFound, Denied, Failed. After an error the
   /// machine must not be run.

@@ -50,10 +50,19 @@ void Root::attach(unsigned device, unsigned number, Function& function) {
   place = &function;
 }
 
+void Root::attach_bridge(unsigned device, unsigned number, Bridge& bridge) {
+  attach(device, number, bridge);
+  bridges_.push_back(&bridge);
+}
+
 vm::IrqLine& Root::intx(unsigned device, unsigned pin) { return inputs_.emplace_back(*this, wire(device, pin)); }
 
 Function* Root::find(u32 bus, u32 device_function) const {
-  return bus == 0 && device_function < functions_.size() ? functions_[device_function] : nullptr;
+  if (bus == 0) return device_function < functions_.size() ? functions_[device_function] : nullptr;
+  for (const auto* bridge : bridges_) {
+    if (bridge->secondary_bus() == bus) return bridge->behind(device_function);
+  }
+  return nullptr;
 }
 
 u32 Root::config_read(u32 bus, u32 device_function, u16 offset, u8 size) {
@@ -65,7 +74,8 @@ void Root::config_write(u32 bus, u32 device_function, u16 offset, u8 size, u32 v
   Function* function = find(bus, device_function);
   if (function == nullptr) return;
   function->config_write(offset, size, value);
-  if (offset < reg::kFirstCapability) update_routes();
+  // A bridge hides what is behind it when the guest turns its slot off, too.
+  if (offset < reg::kFirstCapability || std::ranges::find(bridges_, function) != bridges_.end()) update_routes();
 }
 
 void Root::update_routes() {
@@ -76,6 +86,13 @@ void Root::update_routes() {
   for (Function* function : functions_) {
     if (function == nullptr) continue;
     for (const auto& range : function->decoded()) routes.push_back({range, function});
+  }
+  for (const Bridge* bridge : bridges_) {
+    Function* function = bridge->behind(0);
+    if (function == nullptr) continue;
+    for (const auto& range : function->decoded()) {
+      if (bridge->forwards(range)) routes.push_back({range, function});
+    }
   }
   routes_ = std::move(routes);
 }

@@ -2,7 +2,7 @@
 //
 //   ports 0xCF8/0xCFC --+                       +-- 0:0.0 host bridge
 //   ECAM (MMIO) --------+--> config accesses -->+-- 0:dev.fn functions --intx(device, pin)--> 8 shared wires
-//   MMIO and I/O space -----> BARs in use -----'
+//   MMIO and I/O space -----> BARs in use -----'+-- 0:dev.fn bridges --> one function on each bus behind
 //
 // Sources: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism #1); PCI Express Base
 // Specification, 7.2.2 (ECAM).
@@ -11,7 +11,8 @@
 // knows (Intel 29C0) promise registers (PCIEXBAR, PAM, SMRAM) that firmware would program; this one promises nothing,
 // needs no driver and is known to every guest's generic host bridge support.
 //
-// Threads: as in vm/device. The list of functions is fixed before vCPUs run. Functions are called with no lock held.
+// Threads: as in vm/device. The list of functions is fixed before vCPUs run; what is behind a bridge changes only while
+// none runs. Functions are called with no lock held.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "pci/bridge/bridge.h"
 #include "pci/config/function.h"
 #include "vm/device/device.h"
 
@@ -58,6 +60,9 @@ class Root final : public vm::Stateful {
   /// `function` outlives the root; each place is used once; function 0 of a device must exist for the others to be
   /// found.
   void attach(unsigned device, unsigned number, Function& function);
+  void attach_bridge(unsigned device, unsigned number, Bridge& bridge);
+  /// What is behind a bridge has changed.
+  void rescan() { update_routes(); }
   /// The wire of a pin (0 = INTA) of a device on bus 0: also what _PRT tells.
   static constexpr unsigned wire(unsigned device, unsigned pin) { return (device + pin) % kWires; }
   /// An input to that wire (they are wired OR). Before vCPUs run; lives as long as the root.
@@ -124,6 +129,7 @@ class Root final : public vm::Stateful {
   void drive(unsigned wire);
 
   std::array<Function*, kDevices * kFunctions> functions_{};
+  std::vector<Bridge*> bridges_;  ///< among them
   std::atomic<u32> config_address_{0};
   mutable std::shared_mutex routes_mutex_;
   std::vector<Route> routes_;
