@@ -35,9 +35,10 @@ host::Fd Arguments::take_descriptor() const {
   return first;
 }
 
-std::optional<CommandError> check_arguments(const std::vector<Parameter>& parameters, const Json& object) {
+std::optional<CommandError> check_arguments(const std::vector<Parameter>& parameters, const Json& object, bool open) {
   for (const auto& [name, value] : object.items()) {
     const auto known = std::ranges::find_if(parameters, [&](const auto& p) { return p.name == name; });
+    if (known == parameters.end() && open) continue;
     if (known == parameters.end()) return generic(fmt::format("Parameter '{}' is unexpected", name));
     const auto& kind = kind_of(known->type);
     if (!kind.fits(value)) {
@@ -71,7 +72,8 @@ Answer Commands::run(const std::string& name, const Json& arguments, std::vector
         CommandError{ErrorClass::CommandNotFound, fmt::format("The command {} has not been found", name)});
   }
   const auto& command = found->second;
-  if (auto wrong = check_arguments(command.parameters, arguments)) return std::unexpected(std::move(*wrong));
+  if (auto wrong = check_arguments(command.parameters, arguments, command.open))
+    return std::unexpected(std::move(*wrong));
   return command.run(Arguments(arguments, descriptors));
 }
 

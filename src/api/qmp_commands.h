@@ -34,6 +34,7 @@ class Arguments {
   bool flag(const char* name, bool fallback = false) const { return object_.value(name, fallback); }
   /// The oldest descriptor that came with the connection's messages; empty when none is left.
   host::Fd take_descriptor() const;
+  const Json& object() const { return object_; }
 
  private:
   const Json& object_;
@@ -44,6 +45,7 @@ struct Command {
   std::string name;
   std::vector<Parameter> parameters;
   std::function<Answer(const Arguments& arguments)> run;
+  bool open = false;  ///< takes any other arguments as well, and checks them itself
 };
 
 class Commands {
@@ -59,6 +61,8 @@ class Commands {
 };
 
 /// GenericError when `object` has a member that is unknown, misses one, or has one of another type.
-std::optional<CommandError> check_arguments(const std::vector<Parameter>& parameters, const Json& object);
+/// `open`: what is unknown is left alone.
+std::optional<CommandError> check_arguments(const std::vector<Parameter>& parameters, const Json& object,
+                                            bool open = false);
 
 }  // namespace vireo::api

@@ -43,8 +43,9 @@ Result<> PcOwner::save(bool complete) {
   const u64 began = host::Loop::now_ns();
   TRY_ASSIGN(auto file, host::NewFile::create(setup_.save_place));
   auto save = std::make_unique<Save>(std::move(file));
-  TRY(snapshot::save(contents_of(setup_.pc, setup_.clock, setup_.engine, setup_.cpu_model, setup_.features),
-                     setup_.pc.memory(), pagemap_file_, save->writer));
+  auto contents = contents_of(setup_.pc, setup_.clock, setup_.engine, setup_.cpu_model, setup_.features);
+  contents.states.push_back(setup_.cards.save());
+  TRY(snapshot::save(contents, setup_.pc.memory(), pagemap_file_, save->writer));
   save->seconds = static_cast<double>(host::Loop::now_ns() - began) / 1e9;
   if (complete) return write_rest(*save);
   begun_ = std::move(save);

@@ -23,6 +23,7 @@ class PcOwner final : public Machine {
   struct Setup {
     machine::Pc& pc;
     vm::VmClock& clock;
+    const vm::Stateful& cards;  ///< what devices are in its ports
     BootFiles& files;
     std::string engine;                   ///< its name, for state files
     std::string cpu_model;                ///< the same

@@ -8,6 +8,7 @@
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
+#include "vmm/cards.h"
 #include "vmm/console_commands.h"
 #include "vmm/control_commands.h"
 #include "vmm/disks.h"
@@ -191,10 +192,16 @@ Result<int> run(const Config& config) {
   }
   plug_in(engine.engine, pc_host, features,
           {.code_cache = code_cache_share(config.code_cache, spec.memory, spec.cpus), .perf_map = perf_map.get()});
-  TRY_ASSIGN(const auto pc, machine::Pc::create(spec, std::move(pc_host)));
+  std::unique_ptr<machine::Pc> pc;
+  std::unique_ptr<Cards> cards;
+  pc_host.ports_changed = [&] { life.ask_for_work([&] { pc->ports().serve(); }); };
+  pc_host.card_removed = [&](const std::string& id) { cards->forget(id); };
+  TRY_ASSIGN(pc, machine::Pc::create(spec, std::move(pc_host)));
+  cards = std::make_unique<Cards>(*pc, life, std::vector<CardKind>{});
 
   PcOwner owner({.pc = *pc,
                  .clock = clock,
+                 .cards = *cards,
                  .files = files,
                  .engine = engine_name(engine),
                  .cpu_model = model.name,
@@ -203,7 +210,7 @@ Result<int> run(const Config& config) {
                  .stats_place = std::move(stats_place),
                  .notice = notice});
   if (saved) {
-    TRY(saved->load_into(*pc, clock, features));
+    TRY(saved->load_into(*pc, clock, *cards, features));
     saved.reset();
   } else {
     TRY(owner.boot());
@@ -230,6 +237,9 @@ Result<int> run(const Config& config) {
                             .kvm_usable = cpu::kvm::probe().usable,
                             .kvm_used = engine.engine == Engine::Kvm});
     add_console_commands(control->commands(), consoles);
+    cards->add_commands(control->commands(), [&control](const std::string& id) {
+      control->announce("DEVICE_DELETED", {{"device", id}, {"path", "/machine/peripheral/" + id}});
+    });
     life.observe([&control](const LifeEvent& event) { announce(*control, event); });
     listeners.push_back(&control->listener());
   }

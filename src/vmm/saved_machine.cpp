@@ -64,7 +64,8 @@ Result<cpu::x86::CpuModel> SavedMachine::cpu_model(const std::string& wanted) co
   return model;
 }
 
-Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features) {
+Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, vm::Stateful& cards,
+                                   const vm::x86::CpuidTable& features) {
   if (snapshot::slots_of(pc.memory()) != contents_.machine.slots) {
     return fail(ErrorKind::Usage, "its memory is laid out in another way than this program's machine has it");
   }
@@ -81,6 +82,7 @@ Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, const vm
   pc.prepare_restore();
   snapshot::FileSource source(file_, path_);
   TRY(snapshot::load_memory(source, pc.memory()));
+  TRY(load_one(cards, states));
   for (auto* model : pc.stateful()) TRY(load_one(*model, states));
   if (!states.empty()) {
     return fail(ErrorKind::Usage, "it has a state of '{}', which this program's machine has not", states.front().name);
@@ -89,8 +91,9 @@ Result<> SavedMachine::load_states(machine::Pc& pc, vm::VmClock& clock, const vm
   return {};
 }
 
-Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features) {
-  auto loaded = load_states(pc, clock, features);
+Result<> SavedMachine::load_into(machine::Pc& pc, vm::VmClock& clock, vm::Stateful& cards,
+                                 const vm::x86::CpuidTable& features) {
+  auto loaded = load_states(pc, clock, cards, features);
   contents_ = {};
   if (!loaded) return std::unexpected(name_file(loaded.error()));
   return {};

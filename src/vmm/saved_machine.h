@@ -26,13 +26,13 @@ class SavedMachine {
   /// it.
   Result<cpu::x86::CpuModel> cpu_model(const std::string& wanted) const;
   /// `pc` was built from the description and never run; `clock` stands still. After an error neither may be used.
-  /// `features` is what the CPUs of its engine have.
-  Result<> load_into(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
+  /// `cards` adds the devices in the ports; `features` is what the CPUs of its engine have.
+  Result<> load_into(machine::Pc& pc, vm::VmClock& clock, vm::Stateful& cards, const vm::x86::CpuidTable& features);
   /// The open file once more, for the boot files in it.
   host::Fd share_file() const { return file_.duplicate(); }
 
  private:
-  Result<> load_states(machine::Pc& pc, vm::VmClock& clock, const vm::x86::CpuidTable& features);
+  Result<> load_states(machine::Pc& pc, vm::VmClock& clock, vm::Stateful& cards, const vm::x86::CpuidTable& features);
   vm::x86::CpuidTable cpuid() const;
   Error name_file(Error error) const;
 
@@ -41,7 +41,7 @@ class SavedMachine {
   snapshot::Contents contents_;
 };
 
-/// Everything about a stopped machine but its memory.
+/// Everything about a stopped machine but its memory, and what devices are in its ports.
 snapshot::Contents contents_of(machine::Pc& pc, const vm::VmClock& clock, const std::string& engine,
                                const std::string& cpu_model, const vm::x86::CpuidTable& features);
 

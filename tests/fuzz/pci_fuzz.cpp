@@ -1,9 +1,11 @@
-// Config, memory and I/O accesses of a hostile guest to a PCI root with two functions, and hostile saved state.
+// Config, memory and I/O accesses of a hostile guest to a PCI root with two functions and a hot-plug port, whose
+// function comes and goes, and hostile saved state.
 #include <array>
 #include <cstdlib>
 
 #include "base/bits.h"
 #include "base/bytes.h"
+#include "pci/bridge/root_port.h"
 #include "pci/root/root.h"
 
 using namespace vireo;
@@ -12,6 +14,10 @@ namespace {
 
 class NoLine final : public vm::IrqLine {
   void set(bool) override {}
+};
+
+class NoMessages final : public vm::MsiSink {
+  void send(const vm::MsiMessage&) override {}
 };
 
 class Target final : public pci::Function {
@@ -51,6 +57,10 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   Target target;
   root.attach(1, 0, target);
   auto& pin = root.intx(1, 0);
+  NoMessages messages;
+  Target card;
+  pci::RootPort port({.name = "port", .number = 1, .msi = messages, .pin = root.intx(3, 0), .changed = [] {}});
+  root.attach_bridge(3, 0, port);
   ByteReader in(std::span(data, size));
   while (in.remaining() != 0) {
     const u8 what = in.take<u8>();
@@ -65,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
         root.config_ports().port_read(offset & 7, port_size);
         break;
       case 2:
-        root.config_ports().port_write(0, 4, 0x80000000 | (offset & 0x0FFF));
+        root.config_ports().port_write(0, 4, 0x80000000 | (offset & 0x1FFF) | (offset & 0x4000) << 2);
         break;
       case 3:
         root.ecam().mmio_write(offset, mmio_size, in.take<u64>());
@@ -94,6 +104,25 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
       case 11:
         root.reset();
         break;
+      case 13:  // the owner
+        if (!port.occupied()) {
+          port.insert(card);
+        } else if ((offset & 1) != 0 || port.released()) {
+          port.remove();
+        } else {
+          (void)port.ask_to_remove();
+        }
+        if (port.take_power_loss()) card.config().reset();
+        root.rescan();
+        break;
+      case 14: {
+        auto record = port.save();
+        const u16 at = in.take<u16>();
+        if (at < record.bytes.size()) record.bytes[at] = in.take<u8>();
+        if (port.load(record) && !port.load(port.save())) std::abort();
+        root.rescan();
+        break;
+      }
       case 12: {
         auto record = (offset & 1) != 0 ? root.save() : target.config().save("target");
         for (auto& byte : record.bytes) byte = static_cast<u8>(byte ^ in.take<u8>());

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/bytes.h"
 #include "machine/pc/pc.h"
 #include "support/memory_disk.h"
 
@@ -66,6 +67,19 @@ class Console final : public chardev::ByteChannel {
   std::string text;
   chardev::ByteSink* input = nullptr;
 };
+
+/// A PVH kernel of one page at 1 MiB.
+inline std::vector<u8> pvh_kernel() {
+  ByteWriter out;
+  out.put(0x464C457Fu), out.put(u32{0x00010101}), out.put(u64{0});
+  out.put(u16{2}), out.put(u16{3}), out.put(u32{1}), out.put(u32{0}), out.put(u32{52}), out.put(u32{0}),
+      out.put(u32{0});
+  out.put(u16{52}), out.put(u16{32}), out.put(u16{2}), out.put(u16{0}), out.put(u16{0}), out.put(u16{0});
+  for (const u32 word : {4u, 116u, 0u, 0u, 20u, 20u, 0u, 4u}) out.put(word);            // PT_NOTE
+  for (const u32 word : {1u, 136u, 0u, 0x100000u, 4u, 0x1000u, 7u, 4u}) out.put(word);  // PT_LOAD
+  for (const u32 word : {4u, 4u, 18u, 0x006E6558u, 0x100000u, 0xFEEDC0DEu}) out.put(word);
+  return out.bytes();
+}
 
 struct FakeHost {
   StillClock clock;

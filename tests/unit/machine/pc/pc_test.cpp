@@ -22,17 +22,10 @@ namespace {
 class PcTest : public testing::Test {
  protected:
   void SetUp() override {
-    ByteWriter out;
-    out.put(0x464C457Fu), out.put(u32{0x00010101}), out.put(u64{0});
-    out.put(u16{2}), out.put(u16{3}), out.put(u32{1}), out.put(u32{0}), out.put(u32{52}), out.put(u32{0}),
-        out.put(u32{0});
-    out.put(u16{52}), out.put(u16{32}), out.put(u16{2}), out.put(u16{0}), out.put(u16{0}), out.put(u16{0});
-    for (const u32 word : {4u, 116u, 0u, 0u, 20u, 20u, 0u, 4u}) out.put(word);            // PT_NOTE
-    for (const u32 word : {1u, 136u, 0u, 0x100000u, 4u, 0x1000u, 7u, 4u}) out.put(word);  // PT_LOAD
-    for (const u32 word : {4u, 4u, 18u, 0x006E6558u, 0x100000u, 0xFEEDC0DEu}) out.put(word);
+    const auto bytes = pvh_kernel();
     kernel_ = (std::filesystem::temp_directory_path() / ("vireo-pc-test-" + std::to_string(getpid()))).string();
     std::ofstream(kernel_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(out.bytes().data()), static_cast<std::streamsize>(out.bytes().size()));
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
   void TearDown() override { std::filesystem::remove(kernel_); }
 
