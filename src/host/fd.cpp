@@ -11,4 +11,11 @@ Fd::~Fd() {
 
 Fd Fd::duplicate() const { return Fd(::fcntl(fd_, F_DUPFD_CLOEXEC, 0)); }
 
+Access access_of(const Fd& fd) {
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0) return {};
+  const int mode = flags & O_ACCMODE;
+  return {.read = mode != O_WRONLY, .write = mode != O_RDONLY};
+}
+
 }  // namespace vireo::host

@@ -25,4 +25,10 @@ class Fd {
   int fd_ = -1;
 };
 
+/// How its file was opened; neither for what is not open.
+struct Access {
+  bool read = false, write = false;
+};
+Access access_of(const Fd& fd);
+
 }  // namespace vireo::host

@@ -16,6 +16,7 @@
 #include "vmm/life.h"
 #include "vmm/network.h"
 #include "vmm/notice.h"
+#include "vmm/passed_files.h"
 #include "vmm/pc_owner.h"
 #include "vmm/saved_machine.h"
 
@@ -161,6 +162,7 @@ Result<int> run(const Config& config) {
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
   host::install_kick_signal();
+  PassedFiles passed_files;
   std::unique_ptr<Control> control;
   if (!config.control.empty()) {
     TRY_ASSIGN(control, Control::create(*loop, config.control));
@@ -237,6 +239,7 @@ Result<int> run(const Config& config) {
                             .kvm_usable = cpu::kvm::probe().usable,
                             .kvm_used = engine.engine == Engine::Kvm});
     add_console_commands(control->commands(), consoles);
+    passed_files.add_commands(control->commands());
     cards->add_commands(control->commands(), [&control](const std::string& id) {
       control->announce("DEVICE_DELETED", {{"device", id}, {"path", "/machine/peripheral/" + id}});
     });

@@ -1,4 +1,5 @@
 // `vireo run --control`: what a program can do with the machine over the socket.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -87,6 +88,36 @@ TEST_F(Controlled, AStoppedMachineCanBeSavedAndWhatIsRestoredRuns) {
   restored.type("+p");
   EXPECT_EQ(restored.end(), 0) << restored.errors();
   EXPECT_EQ(restored.out(), "1");
+}
+
+TEST_F(Controlled, FilesCanBePassedIntoTheSandbox) {
+  Process vireo(arguments());
+  ASSERT_TRUE(vireo.await("B")) << vireo.errors();
+  Client client(socket);
+  EXPECT_TRUE(client.ask("add-fd").contains("error"));
+  const host::Fd file(::open(kernel.c_str(), O_RDONLY | O_CLOEXEC));
+  client.say_with(R"({"execute": "add-fd", "arguments": {"fdset-id": 7, "opaque": "kernel"}})", file.get());
+  const auto answer = client.hear()["return"];
+  EXPECT_EQ(answer["fdset-id"], 7);
+  const auto link = fmt::format("/proc/{}/fd/{}", vireo.pid(), answer["fd"].get<int>());
+  EXPECT_EQ(std::filesystem::read_symlink(link), kernel);
+  const Json sets = {{{"fdset-id", 7}, {"fds", {{{"fd", answer["fd"]}, {"opaque", "kernel"}}}}}};
+  EXPECT_EQ(client.ask("query-fdsets")["return"], sets);
+  EXPECT_EQ(client.ask("remove-fd", {{"fdset-id", 7}}), kDone);
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::symlink_status(link)));
+  EXPECT_TRUE(client.ask("remove-fd", {{"fdset-id", 7}}).contains("error"));
+  EXPECT_EQ(client.ask("quit"), kDone);
+  EXPECT_EQ(vireo.end(), 0) << vireo.errors();
+}
+
+TEST_F(Controlled, DevicesThatAreNotThereAreRefused) {
+  Process vireo(arguments());
+  ASSERT_TRUE(vireo.await("B")) << vireo.errors();
+  Client client(socket);
+  EXPECT_EQ(client.ask("device_add", {{"driver", "floppy"}, {"id", "a"}})["error"]["class"], "GenericError");
+  EXPECT_EQ(client.ask("device_del", {{"id", "a"}})["error"]["class"], "DeviceNotFound");
+  EXPECT_EQ(client.ask("quit"), kDone);
+  EXPECT_EQ(vireo.end(), 0) << vireo.errors();
 }
 
 TEST_F(Controlled, EveryCpuHasAThreadOfTheProcess) {
