@@ -86,12 +86,13 @@ void Control::announce(std::string_view event, api::Json data) {
   const auto message = api::make_event(event, std::move(data));
   for (auto& client : clients_) {
     client.session->tell(message);
-    if (client.output.size() > kMaxOutput) {
-      client.gone = true;
-      client.output.clear();
-    }
+    if (client.output.size() > kMaxOutput) client.gone = true;
+    if (client.gone) client.output.clear();
     // The loop sends it, or removes the client: this may be in the middle of one's command.
-    if (!client.watcher->set_events(EPOLLOUT)) client.gone = true;
+    if (client.gone || !client.watcher->set_events(EPOLLOUT)) {
+      client.gone = true;
+      loop_.post([this] { remove_gone(); });
+    }
   }
 }
 

@@ -121,6 +121,12 @@ TEST_F(Sockets, AClientThatLeavesEventsLyingIsDisconnected) {
     announce("NOISE", 600);
     for (int i = 0; i < 600; ++i) ASSERT_EQ(other.hear()["event"], "NOISE");
   }
+  pollfd left{deaf.socket().get(), POLLHUP, 0};
+  for (int i = 0; i < 1000 && (left.revents & POLLHUP) == 0; ++i) {
+    ::poll(&left, 1, 0);
+    ::usleep(10'000);
+  }
+  EXPECT_NE(left.revents & POLLHUP, 0) << "without its having listened";
   while (!deaf.hear().is_null()) {
   }
   EXPECT_TRUE(deaf.ended);
