@@ -53,6 +53,8 @@ cpus = 4
 engine = "interpret"
 name = "web-1"
 console = "file:serial.log"
+serial = ["pty", "socket,path=s"]
+control = "vm.socket"
 on-crash = "reboot"
 save-on = ["SIGUSR2", "vm.state"]
 after-save = "stop"
@@ -73,6 +75,10 @@ quiet = true
   EXPECT_EQ(config.name, "web-1");
   EXPECT_EQ(config.console.kind, vmm::Console::Kind::File);
   EXPECT_EQ(config.console.path, "serial.log");
+  ASSERT_EQ(config.serial.size(), 2u);
+  EXPECT_EQ(config.serial[0].kind, vmm::Console::Kind::Pty);
+  EXPECT_EQ(config.serial[1].path, "s");
+  EXPECT_EQ(config.control, "vm.socket");
   EXPECT_EQ(config.on_crash, vmm::OnCrash::Reboot);
   ASSERT_TRUE(config.save_on);
   EXPECT_EQ(config.save_on->signal, SIGUSR2);
