@@ -7,15 +7,30 @@ std::shared_ptr<PeerChannel::Peer> PeerChannel::peer() const {
   return peer_;
 }
 
+PeerChannel::~PeerChannel() {
+  {
+    const std::lock_guard lock(life_->mutex);
+    life_->over = true;
+  }
+  std::shared_ptr<Peer> last;
+  {
+    const std::lock_guard lock(mutex_);
+    last = std::exchange(peer_, nullptr);
+  }
+  // Its input waits for a call-back that is under way, which uses this object.
+  last.reset();
+}
+
 bool PeerChannel::attached() const { return peer() != nullptr; }
 
 void PeerChannel::attach(host::Fd fd, std::function<void()> left) {
   detach();
   auto out = fd.duplicate();
   // Posted: the input that tells of its end cannot be destroyed meanwhile.
-  auto ended = [this, alive = std::weak_ptr(alive_), left = std::move(left)] {
-    loop_.post([this, alive, left, who = peer()] {
-      if (alive.expired() || peer() != who) return;
+  auto ended = [this, life = life_, left = std::move(left)] {
+    loop_.post([this, life, left, who = std::weak_ptr(peer())] {
+      const std::lock_guard lock(life->mutex);
+      if (life->over || who.expired() || peer() != who.lock()) return;
       detach();
       if (left) left();
     });

@@ -18,6 +18,7 @@ class PeerChannel final : public ByteChannel {
  public:
   /// `loop` outlives the channel.
   explicit PeerChannel(host::Loop& loop) : loop_(loop) {}
+  ~PeerChannel() override;
 
   /// Somebody is there, in place of who was there before. `left` is called on the loop's thread, not from within this
   /// object, when they have said all; they are detached by then.
@@ -46,7 +47,12 @@ class PeerChannel final : public ByteChannel {
   std::shared_ptr<Peer> peer_;
   std::mutex sink_mutex_;  ///< held while the sink is called from here; taken before mutex_
   ByteSink* sink_ = nullptr;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< loop's thread: this object is still there
+  /// What was posted to the loop finds out by this that the channel is gone, and holds it up while it works.
+  struct Life {
+    std::mutex mutex;
+    bool over = false;
+  };
+  std::shared_ptr<Life> life_ = std::make_shared<Life>();
 };
 
 }  // namespace vireo::chardev

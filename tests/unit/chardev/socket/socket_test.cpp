@@ -74,6 +74,7 @@ TEST_F(Sockets, WhoComesLaterTakesItOver) {
   EXPECT_EQ(read_until(first, "one"), "one");
   const auto second = connect();
   EXPECT_EQ(read_until(first, "never"), "") << "closed";
+  EXPECT_TRUE(soon([&] { return channel->connected(); }));
   channel->write(bytes("two"));
   EXPECT_EQ(read_until(second, "two"), "two");
   ASSERT_EQ(::write(second.get(), "x", 1), 1);
