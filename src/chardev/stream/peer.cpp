@@ -26,11 +26,11 @@ bool PeerChannel::attached() const { return peer() != nullptr; }
 void PeerChannel::attach(host::Fd fd, std::function<void()> left) {
   detach();
   auto out = fd.duplicate();
-  // Posted: the input that tells of its end cannot be destroyed meanwhile.
-  auto ended = [this, life = life_, left = std::move(left)] {
-    loop_.post([this, life, left, who = std::weak_ptr(peer())] {
+  // Posted: the input that tells of its end cannot be destroyed meanwhile, not even by a reference that is let go.
+  auto ended = [this, life = life_, number = ++attached_, left = std::move(left)] {
+    loop_.post([this, life, number, left] {
       const std::lock_guard lock(life->mutex);
-      if (life->over || who.expired() || peer() != who.lock()) return;
+      if (life->over || attached_ != number) return;
       detach();
       if (left) left();
     });

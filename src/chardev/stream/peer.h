@@ -47,6 +47,7 @@ class PeerChannel final : public ByteChannel {
   std::shared_ptr<Peer> peer_;
   std::mutex sink_mutex_;  ///< held while the sink is called from here; taken before mutex_
   ByteSink* sink_ = nullptr;
+  u64 attached_ = 0;  ///< how often somebody came; loop's thread
   /// What was posted to the loop finds out by this that the channel is gone, and holds it up while it works.
   struct Life {
     std::mutex mutex;
