@@ -27,13 +27,13 @@ namespace {
 /// Which uses of a call are meant, besides its row's own conditions.
 enum class Only : u8 {
   Any,
-  ThisProcess,  ///< argument 0 is this process
-  OurFolders,   ///< argument 0 is a folder in which files are replaced; without one the call is forbidden
-  OurRequests,  ///< argument 1 is a device request that the machine needs
-  OurFiles,     ///< there are files to be opened again, and no others can be
-  NoFiles,      ///< it is not so
-  Wire,         ///< a socket that listens already takes a connection of another machine
-  Internet,     ///< the guest's network ends in sockets of this process
+  ThisProcess,   ///< argument 0 is this process
+  OurFolders,    ///< argument 0 is a folder in which files are replaced; without one the call is forbidden
+  OurRequests,   ///< argument 1 is a device request that the machine needs
+  OurFiles,      ///< there are files to be opened again, and no others can be
+  NoFiles,       ///< it is not so
+  Wire,          ///< a socket that listens already takes a connection of another machine
+  Internet,      ///< the guest's network ends in sockets of this process
   Listeners,     ///< argument 0 is a socket at which connections are accepted
   Sockets,       ///< there is such a socket
   TheirFolders,  ///< argument 0 is a folder that has the name of such a socket

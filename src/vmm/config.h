@@ -67,8 +67,8 @@ struct Config {
   std::string cpu;  ///< CPU model, empty: the best one this host can run
   Engine engine = Engine::Auto;
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
-  Console console;              ///< of the first serial port
-  std::vector<Console> serial;  ///< of further ones
+  Console console;                ///< of the first serial port
+  std::vector<Console> serial;    ///< of further ones
   std::vector<DiskConfig> disks;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
   OnCrash on_crash = OnCrash::Stop;

@@ -47,8 +47,8 @@ constexpr unsigned ioapic_pin(unsigned isa_irq) { return isa_irq == kPitIrq ? 2 
 
 // Slots (device numbers) of PCI's bus 0. What a guest calls its devices, and the states that are saved, depend on them:
 // each kind has places of its own, whatever else there is.
-constexpr unsigned kRngSlot = 1, kBalloonSlot = 2, kConsoleSlot = 3, kFirstPortSlot = 4, kFirstNicSlot = 8, kNicSlots = 8,
-                   kFirstDiskSlot = 16, kDiskSlots = 16;
+constexpr unsigned kRngSlot = 1, kBalloonSlot = 2, kConsoleSlot = 3, kFirstPortSlot = 4, kFirstNicSlot = 8,
+                   kNicSlots = 8, kFirstDiskSlot = 16, kDiskSlots = 16;
 constexpr unsigned kMaxConsolePorts = 31;
 
 /// RAM of `size` bytes around the holes.
