@@ -42,13 +42,14 @@ await_running() {
 }
 
 # The disk as it is now holds a file system to which nothing has to be done but what its journal says, twice looked at.
+# The sums of what is free in the superblock are nothing ext4 relies on: it counts the groups' when it mounts.
 check_file_system() {
   local status=0
   qemu-img convert -O raw "$disk" "$work/raw"
   e2fsck -fy "$work/raw" >"$work/fsck" 2>&1 || status=$?
   [ $status -le 1 ] || fail "e2fsck ended with $status: $(cat "$work/fsck")"
   local complaints
-  complaints=$(grep -vE '^$|^e2fsck |recovering journal|^Pass [1-5]|^(Clearing|Truncating) orphaned inode|MODIFIED|: [0-9]+/[0-9]+ files' \
+  complaints=$(grep -vE '^$|^e2fsck |recovering journal|^Pass [1-5]|^(Clearing|Truncating) orphaned inode|^Free (blocks|inodes) count wrong \(|^Fix\? yes|MODIFIED|: [0-9]+/[0-9]+ files' \
     "$work/fsck") || true
   [ -z "$complaints" ] || fail "the file system is damaged: $complaints"
   e2fsck -fn "$work/raw" >"$work/fsck" 2>&1 || fail "the file system is still damaged: $(cat "$work/fsck")"
