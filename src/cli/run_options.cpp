@@ -121,6 +121,16 @@ constexpr RunOption kOptions[] = {
     {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT]", 1,
      "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw", set_disks,
      true},
+    {"cloud-init", "FILE", 1, "user data for cloud-init in the guest (a NoCloud seed, on a disk after the others)",
+     [](vmm::Config& config, Values values) { return set_path(config.seed.user_data, values[0]); }},
+    {"ssh-key", "FILE", 1, "public key that may log in by ssh as the image's user, by cloud-init",
+     [](vmm::Config& config, Values values) { return set_path(config.seed.ssh_key, values[0]); }},
+    {"hostname", "NAME", 1, "what the guest calls itself, by cloud-init",
+     [](vmm::Config& config, Values values) -> Result<> {
+       if (values[0].empty()) return fail(ErrorKind::Usage, "the name is empty");
+       config.seed.hostname = values[0];
+       return {};
+     }},
     {"net", "user[,hostfwd=tcp:127.0.0.1:2222-:22][,...]|tap,ifname=NAME|socket,listen=ADDRESS|none", 1,
      "a network interface; may be given again. user: DHCP gives 10.0.2.15, the host is 10.0.2.2, hostfwd= leads from a "
      "port of the host into the guest; tap: an interface of the host; socket: a wire to another machine, by listen=, "

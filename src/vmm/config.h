@@ -47,6 +47,13 @@ struct DiskConfig {
   std::string serial;  ///< what the guest sees, up to 20 characters
 };
 
+/// For cloud-init in the guest, on a disk of its own; nothing given: no such disk.
+struct SeedConfig {
+  std::string user_data;  ///< path
+  std::string ssh_key;    ///< path of public keys
+  std::string hostname;
+};
+
 enum class NetKind : u8 { User, Tap, Socket };
 
 struct NetConfig {
@@ -70,6 +77,7 @@ struct Config {
   Console console;                ///< of the first serial port
   std::vector<Console> serial;    ///< of further ones
   std::vector<DiskConfig> disks;
+  SeedConfig seed;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;

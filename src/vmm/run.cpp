@@ -19,6 +19,7 @@
 #include "vmm/passed_files.h"
 #include "vmm/pc_owner.h"
 #include "vmm/saved_machine.h"
+#include "vmm/seed_disk.h"
 
 namespace vireo::vmm {
 namespace {
@@ -153,7 +154,11 @@ Result<int> run(const Config& config) {
   TRY_ASSIGN(const auto model, saved ? saved->cpu_model(config.cpu) : cpu_model_of(config));
   TRY_ASSIGN(const auto engine, choose_engine(config.engine, cpu::kvm::probe()));
 
-  TRY_ASSIGN(const auto disks, open_disks(config.disks));
+  // After the others, which keep their names in the guest.
+  TRY_ASSIGN(const auto seed, make_seed_disk(config.seed));
+  auto all_disks = config.disks;
+  if (seed) all_disks.push_back(seed->disk);
+  TRY_ASSIGN(const auto disks, open_disks(all_disks));
   TRY_ASSIGN(auto network, Network::open(nics_of(config, saved), spec.name));
 
   // The machine, without a guest in it yet.
