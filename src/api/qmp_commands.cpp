@@ -61,6 +61,7 @@ void Commands::add(Command command) {
 
 std::vector<std::string> Commands::names() const {
   std::vector<std::string> names;
+  names.reserve(commands_.size());
   for (const auto& [name, command] : commands_) names.push_back(name);
   return names;
 }

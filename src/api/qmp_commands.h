@@ -29,7 +29,7 @@ class Arguments {
   Arguments(const Json& object, std::vector<host::Fd>& descriptors) : object_(object), descriptors_(descriptors) {}
 
   bool has(const char* name) const { return object_.contains(name); }
-  std::string text(const char* name, std::string fallback = "") const { return object_.value(name, fallback); }
+  std::string text(const char* name, const std::string& fallback = {}) const { return object_.value(name, fallback); }
   i64 integer(const char* name, i64 fallback = 0) const { return object_.value(name, fallback); }
   bool flag(const char* name, bool fallback = false) const { return object_.value(name, fallback); }
   /// The oldest descriptor that came with the connection's messages; empty when none is left.

@@ -49,6 +49,7 @@ class SocketBackend final : public Backend {
   void peer_ready(u32 events);
   void connected(host::Fd peer);
   void disconnect();
+  void listen_again(bool on);
   void serve();
   bool write_out();
   void send_datagram(std::span<const u8> frame);
@@ -62,11 +63,11 @@ class SocketBackend final : public Backend {
 
   // The network thread's
   host::Fd listener_;
-  std::unique_ptr<host::Loop::Watcher> listener_watcher_;
   FrameReader reader_;
   std::array<u8, 128 * kKiB> input_;
 
   mutable std::mutex mutex_;  ///< guards what follows
+  std::unique_ptr<host::Loop::Watcher> listener_watcher_;
   host::Fd peer_;
   std::unique_ptr<host::Loop::Watcher> peer_watcher_;
   std::vector<u8> out_;  ///< of a stream: not written
@@ -86,15 +87,17 @@ Result<> SocketBackend::open(const SocketOptions& options) {
 }
 
 SocketBackend::~SocketBackend() {
-  // Each waits for its call-back.
-  listener_watcher_.reset();
-  wake_.reset();
-  std::unique_ptr<host::Loop::Watcher> watcher;
-  {
+  // Each waits for its call-back, which finds everything else still there. The listener's may have made another peer.
+  const auto end = [this](std::unique_ptr<host::Loop::Watcher>& which) {
+    std::unique_ptr<host::Loop::Watcher> watcher;
     const std::lock_guard lock(mutex_);
-    watcher = std::move(peer_watcher_);
-  }
-  watcher.reset();
+    watcher.swap(which);
+    return watcher;
+  };
+  end(peer_watcher_).reset();
+  end(listener_watcher_).reset();
+  end(peer_watcher_).reset();
+  wake_.reset();
 }
 
 // Life of the wire
@@ -104,7 +107,7 @@ void SocketBackend::listen_ready() {
   if (!peer) return;
   const int on = 1;
   ::setsockopt(peer.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // of a Unix socket it fails, and is not needed
-  (void)listener_watcher_->set_events(0);
+  listen_again(false);
   connected(std::move(peer));
   gate_.pass([](Port& port) { port.link_changed(true); });
 }
@@ -127,7 +130,12 @@ void SocketBackend::disconnect() {
   }
   gate_.pass([](Port& port) { port.link_changed(false); });
   wake();  // what waited for the peer is not sent any more
-  if (listener_watcher_) (void)listener_watcher_->set_events(EPOLLIN);
+  listen_again(true);
+}
+
+void SocketBackend::listen_again(bool on) {
+  const std::lock_guard lock(mutex_);
+  if (listener_watcher_) (void)listener_watcher_->set_events(on ? u32{EPOLLIN} : 0u);
 }
 
 void SocketBackend::watch() {
@@ -162,6 +170,8 @@ std::size_t SocketBackend::send(unsigned, std::span<const Frame> frames) {
   }
   write_out();
   watch();
+  // The peer has taken it all meanwhile: it will not become ready again for those that are left.
+  if (taken < frames.size() && !stuck_) wake();
   return taken;
 }
 

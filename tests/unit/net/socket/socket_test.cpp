@@ -1,9 +1,11 @@
 #include "net/socket/socket.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
 
 #include "net/socket/framing.h"
 #include "unit/net/frames.h"
@@ -124,6 +126,34 @@ TEST_F(SocketTest, holds_the_sender_back_while_the_receiver_takes_nothing_and_lo
     ASSERT_TRUE(frame);
     ASSERT_EQ(load<u32>(frame->bytes.data() + 20), i);
   }
+}
+
+TEST_F(SocketTest, asks_for_what_it_left_when_the_peer_took_everything_before_it_could_be_waited_for) {
+  left = make(net::Wire::Listen, path("wire"), left_port);
+  const auto peer = net::connect_to(*net::SocketAddress::parse(path("wire")));
+  ASSERT_TRUE(peer);
+  ASSERT_TRUE(left_port.wait_until([&] { return left_port.links.size() == 1; }));
+  std::promise<void> held, release;
+  thread->loop().post([&] {
+    held.set_value();
+    release.get_future().wait();
+  });
+  held.get_future().wait();  // nobody waits for the peer now
+  const Bytes frame(1500);
+  constexpr std::size_t kFramed = 4 + 1500;
+  std::size_t sent = 0, drained = 0;
+  while (send(*left, frame) == 1) sent += kFramed;
+  Bytes bytes(64 * kKiB);
+  for (;;) {
+    ssize_t size;
+    while ((size = ::recv(peer->get(), bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0)
+      drained += static_cast<std::size_t>(size);
+    if (drained == sent) break;
+    ASSERT_EQ(send(*left, frame), 0u);  // but what was held back goes on
+  }
+  const std::size_t served = left_port.served;
+  release.set_value();
+  EXPECT_TRUE(left_port.wait_until([&] { return left_port.served > served; }));
 }
 
 TEST_F(SocketTest, takes_the_next_peer_when_one_has_gone) {
