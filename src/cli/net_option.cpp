@@ -26,7 +26,7 @@ Result<std::array<u8, 6>> parse_mac(const std::string& text) {
 }
 
 Result<unsigned> parse_number(const SubOption& option, unsigned lowest, unsigned highest) {
-  const auto& text = *option.value;
+  const std::string text = option.value.value_or("");
   unsigned number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < lowest || number > highest) {

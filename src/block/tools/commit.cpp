@@ -25,7 +25,7 @@ Result<> each_stretch(Image& image, bool own, const Progress& progress, Work wor
 
 }  // namespace
 
-Result<> commit(const std::string& path, std::shared_ptr<IoThreads> threads, const Progress& progress) {
+Result<> commit(const std::string& path, const std::shared_ptr<IoThreads>& threads, const Progress& progress) {
   // The backing file is opened to be written, so not by the chain.
   TRY_ASSIGN(const auto image, open_qcow2(path, {.read_only = true, .backing = false}, threads));
   const auto& header = image->header();
@@ -52,7 +52,7 @@ Result<> commit(const std::string& path, std::shared_ptr<IoThreads> threads, con
   return told(backing->flush(), "write the backing file");
 }
 
-Result<> rebase(const std::string& path, const Rebase& to, std::shared_ptr<IoThreads> threads,
+Result<> rebase(const std::string& path, const Rebase& to, const std::shared_ptr<IoThreads>& threads,
                 const Progress& progress) {
   std::unique_ptr<Image> target;
   if (!to.backing_file.empty()) {

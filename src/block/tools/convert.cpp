@@ -60,10 +60,10 @@ Result<> copy(Image& from, Image& to, bool compress, bool skip_zeroes, const Pro
 }
 
 Result<std::unique_ptr<Image>> open_source(const std::string& from, const Conversion& conversion,
-                                           std::shared_ptr<IoThreads> threads) {
+                                           const std::shared_ptr<IoThreads>& threads) {
   OpenOptions options = conversion.source;
   options.read_only = true;
-  TRY_ASSIGN(auto image, open_image(from, options, std::move(threads)));
+  TRY_ASSIGN(auto image, open_image(from, options, threads));
   if (conversion.snapshot.empty()) return image;
   auto* qcow = dynamic_cast<qcow2::Qcow2*>(image.get());
   if (qcow == nullptr) return fail(ErrorKind::Usage, "{} is raw and has no snapshots", from);
@@ -74,7 +74,7 @@ Result<std::unique_ptr<Image>> open_source(const std::string& from, const Conver
 }  // namespace
 
 Result<> convert(const std::string& from, const std::string& to, const Conversion& conversion,
-                 std::shared_ptr<IoThreads> threads, const Progress& progress) {
+                 const std::shared_ptr<IoThreads>& threads, const Progress& progress) {
   TRY_ASSIGN(const auto source, open_source(from, conversion, threads));
   NewDisk target = conversion.target;
   target.image.size = source->geometry().size;

@@ -16,7 +16,7 @@ TemporaryDisk::~TemporaryDisk() {
 }
 
 Result<TemporaryDisk> TemporaryDisk::create(const std::string& target, const NewDisk& disk,
-                                            std::shared_ptr<IoThreads> threads) {
+                                            const std::shared_ptr<IoThreads>& threads) {
   TemporaryDisk made;
   made.target_ = target;
   // Somebody may be using what is to be replaced.
@@ -45,7 +45,7 @@ Result<> TemporaryDisk::put_in_place() {
   return {};
 }
 
-Result<> create_disk(const std::string& path, const NewDisk& disk, std::shared_ptr<IoThreads> threads) {
+Result<> create_disk(const std::string& path, const NewDisk& disk, const std::shared_ptr<IoThreads>& threads) {
   if (disk.format == Format::Qcow2 && !disk.image.backing_file.empty()) {
     TRY_ASSIGN(const auto backing, resolve(path, disk.image.backing_file));
     TRY_ASSIGN(const auto format, parse_format(disk.image.backing_format));

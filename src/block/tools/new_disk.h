@@ -21,7 +21,7 @@ class TemporaryDisk {
   ~TemporaryDisk();
 
   static Result<TemporaryDisk> create(const std::string& target, const NewDisk& disk,
-                                      std::shared_ptr<IoThreads> threads);
+                                      const std::shared_ptr<IoThreads>& threads);
   const std::string& path() const { return path_; }
   Result<> put_in_place();
 

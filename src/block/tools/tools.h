@@ -19,7 +19,7 @@ struct NewDisk {
 };
 
 /// Makes `path`, or replaces it, unless somebody uses it. A backing file must be there.
-Result<> create_disk(const std::string& path, const NewDisk& disk, std::shared_ptr<IoThreads> threads);
+Result<> create_disk(const std::string& path, const NewDisk& disk, const std::shared_ptr<IoThreads>& threads);
 
 struct Conversion {
   NewDisk target;         ///< its size is the source's
@@ -29,17 +29,17 @@ struct Conversion {
 };
 /// `to` is replaced when everything is there; a block device is written in place.
 Result<> convert(const std::string& from, const std::string& to, const Conversion& conversion,
-                 std::shared_ptr<IoThreads> threads, const Progress& progress);
+                 const std::shared_ptr<IoThreads>& threads, const Progress& progress);
 
 /// Writes what the image has into its backing file; the image stays as it is.
-Result<> commit(const std::string& path, std::shared_ptr<IoThreads> threads, const Progress& progress);
+Result<> commit(const std::string& path, const std::shared_ptr<IoThreads>& threads, const Progress& progress);
 
 struct Rebase {
   std::string backing_file, backing_format;  ///< empty: none
   bool unsafe = false;                       ///< the names only; the caller knows that the content is the same
 };
 /// Gives the image another backing file, and what it would read differently then.
-Result<> rebase(const std::string& path, const Rebase& to, std::shared_ptr<IoThreads> threads,
+Result<> rebase(const std::string& path, const Rebase& to, const std::shared_ptr<IoThreads>& threads,
                 const Progress& progress);
 
 }  // namespace vireo::block
