@@ -42,7 +42,7 @@ Result<Network> Network::open(const std::vector<NetConfig>& nics, const std::str
     network.user_ |= nics[i].kind == NetKind::User;
     network.tap_ |= nics[i].kind == NetKind::Tap;
     network.listens_ |= nics[i].kind == NetKind::Socket && nics[i].socket.wire == net::Wire::Listen;
-    network.nics_.push_back({std::move(*backend), nics[i].mac ? *nics[i].mac : default_mac(machine, i), nics[i].mtu});
+    network.nics_.push_back({std::move(*backend), nics[i].mac.value_or(default_mac(machine, i)), nics[i].mtu});
   }
   return network;
 }
@@ -53,6 +53,7 @@ Network::~Network() {
 
 std::vector<machine::PcNic> Network::nics() const {
   std::vector<machine::PcNic> nics;
+  nics.reserve(nics_.size());
   for (const auto& nic : nics_) nics.push_back({nic.backend.get(), nic.mac, nic.mtu});
   return nics;
 }

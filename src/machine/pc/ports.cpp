@@ -26,7 +26,7 @@ Result<> Ports::plug(const std::string& id, std::optional<unsigned> port, const 
   const auto slot =
       port ? slots_.begin() + *port : std::ranges::find_if(slots_, [](const auto& one) { return one.card == nullptr; });
   if (slot == slots_.end()) return fail(ErrorKind::WrongState, "all {} ports are taken; unplug a device first", kPorts);
-  if (slot->card) return fail(ErrorKind::WrongState, "port {} is taken by '{}'", *port, slot->id);
+  if (slot->card) return fail(ErrorKind::WrongState, "port {} is taken by '{}'", slot - slots_.begin(), slot->id);
   TRY_ASSIGN(slot->card, make({.msi = setup_.msi, .pin = slot->pin}));
   slot->id = id;
   slot->port.insert(slot->card->function());

@@ -24,7 +24,7 @@ bool take_addresses(Pieces& request, std::vector<Mac>& list, bool& too_many) {
     request.drop(u64{*count} * sizeof(Mac));
     return true;
   }
-  for (u32 i = 0; i < *count; ++i) list.push_back(*take<Mac>(request));
+  for (u32 i = 0; i < *count; ++i) list.push_back(take<Mac>(request).value_or(Mac{}));
   return true;
 }
 
