@@ -53,6 +53,7 @@ void load_cr0(Cpu& cpu, u64 value) {
   sys.cr0 = value;
   sys.efer = efer;
   if (changed & (cr0::PG | cr0::PE | cr0::WP)) cpu.flush_tlb();
+  if (changed & cr0::AM) cpu.system_calls_changed();
   cpu.update_mode();
 }
 

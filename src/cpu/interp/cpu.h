@@ -41,7 +41,7 @@ class TranslationKeeper {
   virtual void flush_all() = 0;
   virtual void flush_non_global() = 0;
   virtual void flush_page(u64 va) = 0;
-  /// EFER, STAR, LSTAR, CSTAR or SFMASK was written.
+  /// EFER, STAR, LSTAR, CSTAR, SFMASK or CR0.AM was written: what system calls and their returns lead to.
   virtual void system_calls_changed() = 0;
 };
 

@@ -73,6 +73,7 @@ void CodeCache::flush() {
   since_flush_ = 0;
   wants_flush = false;
   if (scattered.size() > 100'000) scattered.clear();
+  if (in_place.size() > 100'000) in_place.clear();
   if (ungrouped.size() > 100'000) ungrouped.clear();
   ++counters_.flushed;
 }
