@@ -92,13 +92,7 @@ void Generator::emit_attention() {
   site.block = block_;
   site.boundary = static_cast<u16>(at_);
   tables_.sites.push_back(site);
-  Cold cold{.kind = Cold::Kind::Site,
-            .from = {},
-            .index = index,
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = nullptr,
-            .call = Call::Leave};
+  Cold cold{.kind = Cold::Kind::Site, .index = index, .call = Call::Leave};
   if (plan_->flags_dead(at_)) {
     e_.cmp_byte(field(layout_.attention), 0);
     cold.from[0] = e_.jcc_later(Cond::NE);
@@ -113,13 +107,7 @@ void Generator::emit_attention() {
 
 void Generator::emit_vectors_check() {
   vectors_checked_ = true;
-  Cold cold{.kind = Cold::Kind::Vectors,
-            .from = {},
-            .index = 0,
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = nullptr,
-            .call = Call::Leave};
+  Cold cold{.kind = Cold::Kind::Vectors};
   if (plan_->flags_dead(at_)) {
     e_.cmp_byte(layout_.at(&Context::vectors_loaded), 0);
     cold.from[0] = e_.jcc_later(Cond::E);
@@ -153,13 +141,7 @@ u32 Generator::new_edge(u64 target) {
 void Generator::emit_edge(u64 target) {
   const u32 index = new_edge(target);
   Edge& edge = tables_.edges[index];
-  Cold cold{.kind = Cold::Kind::Link,
-            .from = {},
-            .index = index,
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = nullptr,
-            .call = Call::Link};
+  Cold cold{.kind = Cold::Kind::Link, .index = index};
   if (crosses(target)) {
     e_.jmp(layout_.edge(edge.slot));
   } else {

@@ -56,12 +56,12 @@ class Generator {
 
  private:
   struct Cold {
-    enum class Kind : u8 { Site, Link, FarBranch, Vectors, Helper } kind;
-    u8* from[2];
-    u32 index;
-    bool restore_flags, restore_from_memory;
-    const u8* back;
-    Call call;
+    enum class Kind : u8 { Site, Link, FarBranch, Vectors, Helper } kind = Kind::Site;
+    u8* from[2] = {};
+    u32 index = 0;
+    bool restore_flags = false, restore_from_memory = false;
+    const u8* back = nullptr;        ///< where hot code goes on, if it does
+    Call call = Call::Leave;         ///< Site
     const Group* bounced = nullptr;  ///< the access may cross pages: first by Thunks::bounce
   };
 

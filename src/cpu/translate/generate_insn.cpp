@@ -219,13 +219,7 @@ void Generator::emit_sti(const GuestInsn& insn) {
   e_.store_byte(field(layout_.rflags + 1), mode_.bits & Mode::Df ? 6 : 2);
   e_.load_byte(T1, field(layout_.interrupts_held));
   u8* const none = e_.jrcxz_later();
-  cold_.push_back({.kind = Cold::Kind::Site,
-                   .from = {e_.jmp_later(), nullptr},
-                   .index = index,
-                   .restore_flags = false,
-                   .restore_from_memory = false,
-                   .back = nullptr,
-                   .call = Call::Leave});
+  cold_.push_back({.kind = Cold::Kind::Site, .from = {e_.jmp_later()}, .index = index, .call = Call::Leave});
   e_.here8(none);
 }
 
@@ -256,13 +250,7 @@ void Generator::emit_swapgs() {
 
 void Generator::emit_read_tsc(const GuestInsn& insn) {
   const Mem by_helper = layout_.at(&Context::tsc_by_helper);
-  Cold cold{.kind = Cold::Kind::Helper,
-            .from = {},
-            .index = static_cast<u32>(tables_.helpers.size() - 1),
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = nullptr,
-            .call = Call::Helper};
+  Cold cold{.kind = Cold::Kind::Helper, .index = static_cast<u32>(tables_.helpers.size() - 1)};
   if (plan_->flags_dead(at_)) {
     e_.cmp_byte(by_helper, 0);
     cold.from[0] = e_.jcc_later(Cond::NE);
@@ -332,26 +320,14 @@ void Generator::emit_cross(const GuestInsn& insn) {
 void Generator::emit_branch(const GuestInsn& insn) {
   const auto cond = static_cast<Cond>(insn.in.opcode & 15);
   if (crosses(insn.target)) {
-    cold_.push_back({.kind = Cold::Kind::FarBranch,
-                     .from = {e_.jcc_later(cond), nullptr},
-                     .index = at_,
-                     .restore_flags = false,
-                     .restore_from_memory = false,
-                     .back = nullptr,
-                     .call = Call::Link});
+    cold_.push_back({.kind = Cold::Kind::FarBranch, .from = {e_.jcc_later(cond)}, .index = at_});
     return;
   }
   const u32 index = new_edge(insn.target);
   Edge& edge = tables_.edges[index];
   edge.place = e_.jcc_later(cond);
   edge.place_at = e_.at() - 4;
-  cold_.push_back({.kind = Cold::Kind::Link,
-                   .from = {edge.place, nullptr},
-                   .index = index,
-                   .restore_flags = false,
-                   .restore_from_memory = false,
-                   .back = nullptr,
-                   .call = Call::Link});
+  cold_.push_back({.kind = Cold::Kind::Link, .from = {edge.place}, .index = index});
 }
 
 void Generator::emit_expect(u64 expected, const u8* otherwise) {
@@ -388,13 +364,7 @@ void Generator::emit_call(const GuestInsn& insn) {
   lea_pointer(kStack, {.base = kStack, .disp = -insn.width});
   const u32 index = new_edge(insn.target);
   Edge& edge = tables_.edges[index];
-  Cold cold{.kind = Cold::Kind::Link,
-            .from = {},
-            .index = index,
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = nullptr,
-            .call = Call::Link};
+  Cold cold{.kind = Cold::Kind::Link, .index = index};
   if (crosses(insn.target)) {
     e_.call(layout_.edge(edge.slot));
   } else {

@@ -114,13 +114,7 @@ void Generator::emit_check(u16 number) {
   site.block = block_;
   context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = 0};
   group_slots_[number] = site.slot;
-  Cold cold{.kind = Cold::Kind::Site,
-            .from = {},
-            .index = index,
-            .restore_flags = false,
-            .restore_from_memory = false,
-            .back = e_.at(),
-            .call = Call::Access};
+  Cold cold{.kind = Cold::Kind::Site, .index = index, .back = e_.at(), .call = Call::Access};
   switch (group.kind) {
     case AccessKind::Range:
       emit_range_check(group, site, live, cold);
