@@ -8,6 +8,7 @@ namespace vireo::block::qcow2 {
 namespace {
 
 constexpr u64 kMaxSlice = 4096;
+constexpr int kMaxBlocksOnTheWay = 4;
 
 }  // namespace
 
@@ -205,7 +206,10 @@ Io<HostRun> Refcounts::allocate_up_to(u64 count) {
     TRY_ASSIGN(start, find(1));
   }
   const u64 virgin = end_;
-  if (!has_block(start)) {
+  // The block of a region goes into the region's first free cluster. Twice only where that is the region's last one, and
+  // more often only in an image whose tables contradict each other.
+  for (int blocks = 0; !has_block(start); ++blocks) {
+    if (blocks == kMaxBlocksOnTheWay) return std::unexpected(Status::IoError);
     TRY(make_block(index_of(start), start));
     TRY(put(start, 1));
     took(start, 1);
@@ -218,6 +222,7 @@ Io<HostRun> Refcounts::allocate_up_to(u64 count) {
     TRY(put(start + got, 1));
     ++got;
   }
+  if (got == 0) return std::unexpected(Status::IoError);  // writing the tables has changed them
   hint_ = start + got;
   took(start, got);
   return HostRun{start << header().cluster_bits, got, start >= virgin && file_.file.grows()};
