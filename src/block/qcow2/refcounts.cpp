@@ -206,8 +206,8 @@ Io<HostRun> Refcounts::allocate_up_to(u64 count) {
     TRY_ASSIGN(start, find(1));
   }
   const u64 virgin = end_;
-  // The block of a region goes into the region's first free cluster. Twice only where that is the region's last one, and
-  // more often only in an image whose tables contradict each other.
+  // The block of a region goes into the region's first free cluster. Twice only where that is the region's last one,
+  // and more often only in an image whose tables contradict each other.
   for (int blocks = 0; !has_block(start); ++blocks) {
     if (blocks == kMaxBlocksOnTheWay) return std::unexpected(Status::IoError);
     TRY(make_block(index_of(start), start));

@@ -21,6 +21,7 @@ struct Block {
   u8 mode = 0;     ///< index of its mode
   bool dead = false;
   bool no_groups = false;
+  bool apart = false;   ///< entered only where a group's check failed since it crosses pages; has no groups
   bool code32 = false;  ///< its mode has Mode::Code32
   u16 bytes = 0;
   /// A single instruction that runs into another page has the rest of its bytes there.
@@ -51,6 +52,7 @@ struct Site {
   bool narrow = false;
   bool write = false;
   bool page_entries = false;  ///< checked by Context::pages
+  bool refilled = false;      ///< its slot is filled by Thunks::refill, too
   bool string = false;        ///< where REP STOS or MOVS begins
   bool alone = true;          ///< guards nothing but the access of its own instruction
   u16 boundary = 0;           ///< instruction it stands before
@@ -61,7 +63,8 @@ struct Site {
   i64 disp = 0;    ///< of the first byte checked
   i64 low = 0;     ///< Segment: offset of the first byte checked; Range: disp, as the check computes it
   Block* block = nullptr;
-  const u8* passed = nullptr;  ///< host code behind the check
+  const u8* passed = nullptr;           ///< host code behind the check
+  u64 looked_at = 0, refills_then = 0;  ///< refilled: host TSC and refills of all when it was last looked at how often
 };
 
 /// An instruction that the interpreter executes.
@@ -80,6 +83,7 @@ struct Edge {
   const u8* place_at = nullptr;  ///< the same, where it runs
   u32 slot = 0;                  ///< to another page: index into Context::edges
   const u8* stub = nullptr;      ///< where it leads while not linked
+  bool apart = false;            ///< to a block that is
 };
 
 }  // namespace vireo::cpu::translate

@@ -30,7 +30,8 @@ u64 Translator::on_access(Translator* self, u64 index) {
   Site& site = self->cache_.tables().sites[index];
   const u64 forgotten = self->translations_.forgotten();
   const auto filled = self->translations_.fill(self->cpu_, site, self->view());
-  if (filled == Translations::Filled::No) return self->access_slowly(site);
+  if (filled == Translations::Filled::No) return self->access_slowly(site, true);
+  if (filled == Translations::Filled::Apart) return self->access_slowly(site, false);
   if (filled == Translations::Filled::Scattered) return self->access_scattered(site);
   if (self->translations_.forgotten() == forgotten)
     return filled == Translations::Filled::Once ? reinterpret_cast<u64>(site.passed) : 0;
@@ -52,16 +53,16 @@ u64 Translator::on_leave(Translator* self, u64 index) {
   return kLeave;
 }
 
-Block* Translator::block_at(u64 rip, const Translations::Code& code) {
-  if (Block* block = cache_.find(rip, code.offset, context_.mode)) return block;
+Block* Translator::block_at(u64 rip, const Translations::Code& code, bool apart) {
+  if (Block* block = cache_.find(rip, code.offset, context_.mode, apart)) return block;
   constexpr u64 kLongest = 15;
   Translations::Code next;
   const bool last32 = mode().code32() && rip > 0xFFFFFFFF - kPageSize;  // nothing follows
   const bool may_cross = (rip & kPageMask) > kPageSize - kLongest && !last32 &&
                          translations_.find_code(cpu_, (rip & ~kPageMask) + kPageSize, next);
   Block* block = may_cross ? cache_.find_crossing(rip, code.offset, next.offset, context_.mode) : nullptr;
-  if (block == nullptr) block = translate(rip, code, nullptr);
-  if (block == nullptr && may_cross && interpret_next_) block = translate(rip, code, &next.offset);
+  if (block == nullptr) block = translate(rip, code, nullptr, apart);
+  if (block == nullptr && may_cross && interpret_next_) block = translate(rip, code, &next.offset, false);
   if (block != nullptr && block->crossing()) {
     translations_.note_jump(context_.mode, rip, code);
     translations_.note_jump(context_.mode, rip, next);
@@ -94,7 +95,7 @@ u64 Translator::on_link(Translator* self, u64 index) {
     return kLeave;
   }
   const u64 flushed = cache.counters().flushed;
-  Block* block = self->block_at(target, code);
+  Block* block = self->block_at(target, code, cache.tables().edges[index].apart);
   if (block == nullptr) return kLeave;
   if (cache.counters().flushed != flushed) return reinterpret_cast<u64>(block->entry);
   const Edge& edge = cache.tables().edges[index];
@@ -119,7 +120,7 @@ u64 Translator::on_jump(Translator* self, u64) {
     self->interpret_next_ = true;
     return kLeave;
   }
-  Block* block = self->block_at(target, code);
+  Block* block = self->block_at(target, code, false);
   if (block == nullptr) return kLeave;
   if (!block->crossing() && !self->stress_.attention_everywhere) {
     self->translations_.note_jump(self->context_.mode, target, code);
@@ -157,7 +158,8 @@ u64 Translator::go_anywhere() {
   return context_.jumps[context_.mode][cpu_.rip % kJumpEntries];
 }
 
-u64 Translator::access_slowly(Site& site) {
+/// `failed`: nor will the check that stands there let it pass the next time, perhaps.
+u64 Translator::access_slowly(Site& site, bool failed) {
   take_flags();
   end_code();
   Block& block = *site.block;
@@ -170,7 +172,7 @@ u64 Translator::access_slowly(Site& site) {
   ++counts_.slow_accesses;
   execute_at_rip(&counts_.accesses);
   // No fault: the check asks for what the instruction does not. (After a flush of the cache there is no site.)
-  if (!alone && translations_.forgotten() == forgotten && ++site.failures == kMostFailures) {
+  if (failed && !alone && translations_.forgotten() == forgotten && ++site.failures == kMostFailures) {
     ++counts_.ungrouped;
     if (moved) {
       cache_.in_place.insert(block.rip + block.boundaries[site.first].guest);
@@ -239,10 +241,10 @@ u64 Translator::on_fault(Translator* self, u64) {
   return kLeave;
 }
 
-Block* Translator::translate(u64 rip, const Translations::Code& code, const u64* second) {
+Block* Translator::translate(u64 rip, const Translations::Code& code, const u64* second, bool apart) {
   end_code();
   const u64 flushed = cache_.counters().flushed;
-  Block* block = cache_.translate(cpu_, rip, code.offset, mode(), context_.mode, second);
+  Block* block = cache_.translate(cpu_, rip, code.offset, mode(), context_.mode, second, apart);
   if (cache_.counters().flushed != flushed) forget_all_code();
   interpret_next_ = block == nullptr;
   if (interpret_next_) return nullptr;

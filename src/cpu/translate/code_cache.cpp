@@ -144,7 +144,8 @@ void CodeCache::leave_page(u64 page) {
   memory_.remove_code_user(page);
 }
 
-Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second) {
+Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second,
+                            bool apart) {
   if (nearly_full() || (stress_.flush_every != 0 && since_flush_ >= stress_.flush_every)) flush();
   ++since_flush_;
   const u64 page = offset >> kPageShift;
@@ -154,7 +155,8 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   block.rip = rip;
   block.offset = offset;
   block.mode = static_cast<u8>(mode_index);
-  block.no_groups = ungrouped.contains(rip);
+  block.apart = apart;
+  block.no_groups = apart || ungrouped.contains(rip);
   block.code32 = (mode.bits & Mode::Code32) != 0;
   if (second != nullptr ? !decode_crossing(cpu, block, mode, *second) : !decode(cpu, block, mode)) {
     blocks_.pop_back();

@@ -32,9 +32,11 @@ class CodeCache {
   /// Index for Block::mode; makes room (by a flush) when there are too many modes.
   unsigned mode_index(Mode mode);
 
-  Block* find(u64 rip, u64 offset, unsigned mode) const {
+  Block* find(u64 rip, u64 offset, unsigned mode, bool apart) const {
     for (Block* block = buckets_[bucket(rip)]; block != nullptr; block = block->next) {
-      if (block->rip == rip && block->offset == offset && block->mode == mode && !block->crossing()) return block;
+      if (block->rip == rip && block->offset == offset && block->mode == mode && block->apart == apart &&
+          !block->crossing())
+        return block;
     }
     return nullptr;
   }
@@ -48,8 +50,9 @@ class CodeCache {
     return nullptr;
   }
   /// Translates; nullptr when the first instruction does not lie within its page. With `second`, the RAM offset of the
-  /// page that follows, just one instruction that runs into it. May flush.
-  Block* translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second = nullptr);
+  /// page that follows, just one instruction that runs into it. `apart`: as Block::apart. May flush.
+  Block* translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, unsigned mode_index, const u64* second = nullptr,
+                   bool apart = false);
 
   /// `edge` now leads to `to`. The caller sees to it that the way stays valid no longer than the mapping.
   void link(u32 edge, Block& to);

@@ -16,16 +16,28 @@ namespace vireo::cpu::translate {
 ///   Constant  delta: host address of the page, 0 when empty
 ///   Range by page entries (Site::page_entries)   delta: as for Range, of this access; base: Site::passed; limit:
 ///             Site::extent
+/// The rest is for Thunks::refill, which makes a Range hold a page: what the site checks, as Site has it, and how often
+/// it may be refilled before C++ looks again at what it does.
 struct Slot {
   u64 base, limit, delta;
+  i32 low;
+  u16 extent, refills;
 };
+static_assert(sizeof(Slot) == 32, "a slot is in one line of the cache");
 constexpr u64 kNoBase = u64{1} << 63;  ///< not canonical: nothing is there, and a host access faults (fault.cpp)
+
+/// Which slots a page entry went to: byte offsets in Context::slots.
+struct Refilled {
+  static constexpr u32 kMost = 8192;
+  u64 count;
+  u32 slots[kMost];
+};
 
 /// The second chance of sites whose addresses are all over the place: a direct-mapped table of pages.
 struct PageEntry {
   u64 read_page, write_page;  ///< guest address of the page, or kNoBase
   u64 delta;                  ///< host address - guest address
-  u64 unused;
+  u64 refilled;               ///< byte offset in Context::refilled: of the one for its kind of page
 };
 constexpr unsigned kPageEntries = 1 << 14;
 constexpr unsigned kPageEntryShift = 5;
@@ -83,6 +95,7 @@ struct Context {
   Slot slots[kSlots];
   u64 edges[kEdgeSlots];             ///< host addresses that jumps to other pages go through
   PageEntry pages[3][kPageEntries];  ///< by SoftTlb::View, Strict apart
+  Refilled refilled[2];              ///< from pages that are not global, and from global ones
   u64 jumps[kModes][kJumpEntries];   ///< host addresses of indirect entries
 };
 

@@ -108,6 +108,11 @@ class Emitter {
     byte(0xB6);
     modrm(num(to), from);
   }
+  void store16(const Mem& to, Host from) {
+    byte(0x66);
+    op(0x89, from, to, false);
+  }
+  void load_i32(Host to, const Mem& from) { op(0x63, to, from); }       // sign extended
   void store8(const Mem& to, Host from) { op(0x88, from, to, false); }  ///< low byte; RSP to RDI: not for these
   void movzx8(Host to, Host from) {
     rex(false, num(to), 0, num(from), num(from) >= 4);

@@ -1,5 +1,7 @@
 #include "cpu/translate/generate.h"
 
+#include "cpu/translate/rewrite.h"
+
 namespace vireo::cpu::translate {
 
 using namespace vm::x86;
@@ -165,9 +167,20 @@ void Generator::emit_cold(const Cold& cold) {
         e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
         e_.call(thunks_.bounce[view_]);
       }
+      if (cold.refilled != nullptr) {
+        address_to_t1(*cold.refilled, true);
+        e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
+        const Site& site = tables_.sites[cold.index];
+        const auto& refill = thunks_.refill[view_][cold.refilled->write];
+        e_.call(site.page_entries ? thunks_.part : site.alone ? refill.alone : refill.group);
+      }
       e_.mov_imm(T1, cold.index);
       e_.call(thunks_.call[static_cast<unsigned>(cold.call)]);
       if (cold.back != nullptr) e_.jmp(cold.back);
+      if (cold.refilled != nullptr && !tables_.sites[cold.index].alone) {
+        emit_edge(plan_->insns[tables_.sites[cold.index].boundary].rip);
+        tables_.edges.back().apart = true;
+      }
       break;
     case Cold::Kind::Link: {
       Edge& edge = tables_.edges[cold.index];
@@ -224,6 +237,7 @@ void settle_kind(GuestInsn& insn, bool odd_flags) {
   if ((insn.kind == Kind::Cli || insn.kind == Kind::Sti) && odd_flags) possible = false;
   if (insn.kind == Kind::Lea && (insn.regs[0].size == 2 || insn.operand_count != 1)) possible = false;
   if (insn.kind == Kind::Push && insn.mem.present && insn.mem.size != insn.width) possible = false;
+  if (insn.kind == Kind::Plain && may_grow_too_long(insn)) possible = false;
   if (insn.kind == Kind::Plain) {
     // Scratch registers: R11, and RCX where nothing else uses it.
     u8 scratched[4];

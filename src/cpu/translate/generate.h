@@ -60,9 +60,10 @@ class Generator {
     u8* from[2] = {};
     u32 index = 0;
     bool restore_flags = false, restore_from_memory = false;
-    const u8* back = nullptr;        ///< where hot code goes on, if it does
-    Call call = Call::Leave;         ///< Site
-    const Group* bounced = nullptr;  ///< the access may cross pages: first by Thunks::bounce
+    const u8* back = nullptr;         ///< where hot code goes on, if it does
+    Call call = Call::Leave;          ///< Site
+    const Group* bounced = nullptr;   ///< the access may cross pages: first by Thunks::bounce
+    const Group* refilled = nullptr;  ///< first by Thunks::refill, or Thunks::part
   };
 
   // generate.cpp

@@ -89,6 +89,10 @@ void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold
   cold.restore_from_memory = pages;
   if (pages && site.alone && !group.write && group.segment == 0 && !mode_.code32() && site.extent <= kBounced)
     cold.bounced = &group;
+  const bool can = !site.string && !group.narrow && !mode_.code32() && site.extent <= kPageSize &&
+                   site.low == static_cast<i32>(site.low);
+  site.refilled = can && !pages;
+  if (can && (!pages || !site.alone)) cold.refilled = &group;
 }
 
 void Generator::emit_check(u16 number) {
@@ -112,7 +116,8 @@ void Generator::emit_check(u16 number) {
   site.extent = static_cast<u32>(group.high - group.low);
   site.disp = group.disp;
   site.block = block_;
-  context_.slots[site.slot] = {.base = kNoBase, .limit = 0, .delta = 0};
+  Slot& slot = context_.slots[site.slot];
+  slot = {.base = kNoBase, .limit = 0, .delta = 0, .low = 0, .extent = 0, .refills = 0};
   group_slots_[number] = site.slot;
   Cold cold{.kind = Cold::Kind::Site, .index = index, .back = e_.at(), .call = Call::Access};
   switch (group.kind) {
@@ -143,9 +148,11 @@ void Generator::emit_check(u16 number) {
   }
   site.passed = e_.at();
   if (site.page_entries) {
-    context_.slots[site.slot].base = reinterpret_cast<u64>(site.passed);
-    context_.slots[site.slot].limit = site.extent;
+    slot.base = reinterpret_cast<u64>(site.passed);
+    slot.limit = site.extent;
   }
+  slot.low = static_cast<i32>(site.low);
+  slot.extent = static_cast<u16>(site.extent);
   tables_.sites.push_back(site);
   cold_.push_back(cold);
 }

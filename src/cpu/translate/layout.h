@@ -56,7 +56,8 @@ struct Layout {
                  distance(kSlot, kSlot.*member));
   }
   /// Of the slot whose byte offset in its table is in `at`.
-  Mem slot(Host at, u64 Slot::* member) const {
+  template <class T>
+  Mem slot(Host at, T Slot::* member) const {
     return {.base = at, .gs = true, .disp = context + offset_of(&Context::slots) + distance(kSlot, kSlot.*member)};
   }
   Mem edge(u32 index) const { return field(context + offset_of(&Context::edges) + static_cast<i32>(index) * 8); }
@@ -76,6 +77,18 @@ struct Layout {
             .disp = context + offset_of(&Context::pages) + static_cast<i32>(view * kPageEntries * sizeof(PageEntry)) +
                     distance(kPageEntry, kPageEntry.*member)};
   }
+  /// Of the one of Context::refilled whose byte offset is in `at`; with `index`, its slots.
+  Mem refilled_count(Host at) const {
+    return {
+        .base = at, .gs = true, .disp = context + offset_of(&Context::refilled) + distance(kRefilled, kRefilled.count)};
+  }
+  Mem refilled_slot(Host at, Host index) const {
+    return {.base = at,
+            .index = index,
+            .scale = 2,
+            .gs = true,
+            .disp = context + offset_of(&Context::refilled) + distance(kRefilled, kRefilled.slots)};
+  }
   Mem jump(unsigned mode, Host index) const {
     return {.index = index,
             .scale = 3,
@@ -94,6 +107,7 @@ struct Layout {
   }
   static constexpr Slot kSlot{};
   static constexpr PageEntry kPageEntry{};
+  static constexpr Refilled kRefilled{};
   static constexpr Landing kLanding{};
 };
 

@@ -7,6 +7,18 @@ namespace {
 
 constexpr unsigned kSegmentPrefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
 
+bool is_rex(unsigned prefix) { return (prefix & 0xF0) == 0x40; }
+
+/// Of repeated ones the last.
+bool keeps_prefix(const GuestInsn& insn, unsigned index) {
+  const auto& raw = insn.in.raw;
+  const unsigned value = raw.prefixes[index].value;
+  bool kept = value != 0x67 && !is_rex(value);
+  for (const unsigned prefix : kSegmentPrefixes) kept = kept && value != prefix;
+  for (unsigned i = index + 1; i < raw.prefix_count; ++i) kept = kept && raw.prefixes[i].value != value;
+  return kept;
+}
+
 /// The register fields of an instruction, extension bits included, before and after substitution.
 struct Fields {
   unsigned reg = 0;   ///< 5 bits
@@ -46,11 +58,7 @@ void emit_modrm_and_rest(Emitter& emit, const GuestInsn& insn, const Fields& fie
 void emit_legacy(Emitter& emit, const GuestInsn& insn, const Substitution& with) {
   const auto& raw = insn.in.raw;
   for (unsigned i = 0; i < raw.prefix_count; ++i) {
-    const unsigned value = raw.prefixes[i].value;
-    if (value == 0x67 || (value & 0xF0) == 0x40) continue;
-    bool segment = false;
-    for (const unsigned prefix : kSegmentPrefixes) segment = segment || value == prefix;
-    if (!segment) emit.byte(value);
+    if (keeps_prefix(insn, i)) emit.byte(raw.prefixes[i].value);
   }
   unsigned opcode = insn.in.opcode;
   const bool first_map = insn.in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
@@ -133,6 +141,16 @@ void emit_evex(Emitter& emit, const GuestInsn& insn, const Substitution& with) {
 }
 
 }  // namespace
+
+bool may_grow_too_long(const GuestInsn& insn) {
+  constexpr unsigned kLongest = 15, kRexAndSib = 2;
+  if (insn.in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) return false;  // with all there is, 12 bytes
+  unsigned length = insn.length;
+  for (unsigned i = 0; i < insn.in.raw.prefix_count; ++i) {
+    if (!is_rex(insn.in.raw.prefixes[i].value) && !keeps_prefix(insn, i)) --length;
+  }
+  return length + kRexAndSib > kLongest;
+}
 
 void emit_rewritten(Emitter& emit, const GuestInsn& insn, const Substitution& with) {
   switch (insn.in.encoding) {

@@ -14,6 +14,8 @@ struct Substitution {
   bool byte_regs = false;  ///< some register operand has 8 bits: REX decides which
 };
 
+/// Whether it might end up longer than instructions may be: with a memory operand it gains a SIB byte or a REX prefix.
+bool may_grow_too_long(const GuestInsn& insn);
 void emit_rewritten(Emitter& emit, const GuestInsn& insn, const Substitution& with);
 
 }  // namespace vireo::cpu::translate

@@ -74,6 +74,7 @@ vm::Stats Translator::stats() {
   auto& misses = table(stats, "tlb_misses").rows;
   misses.push_back({"slot", filled.slots});
   misses.push_back({"page_entry", filled.pages});
+  misses.push_back({"refill", filled.refills});
   for (auto& row : misses) {
     if (row.what == "page_walk") row.count += filled.walks;
   }

@@ -132,6 +132,108 @@ void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
   e.jmp(layout.at(&Context::resume));
 }
 
+/// Thunks::refill and Thunks::part.
+class RefillThunk {
+ public:
+  RefillThunk(Emitter& e, const Layout& layout) : e_(e), layout_(layout) {}
+
+  void make(unsigned view, bool write, bool group) {
+    const Host entry = Host::RDX;
+    const auto tag = layout_.page(view, write ? &PageEntry::write_page : &PageEntry::read_page, entry);
+    const auto delta = layout_.page(view, &PageEntry::delta, entry);
+    begin();
+    e_.mov(entry, T1);
+    e_.shr(entry, kPageShift - kPageEntryShift);
+    e_.and_imm32(entry, (kPageEntries - 1) << kPageEntryShift);
+    e_.xor_(T1, tag);
+    e_.cmp_imm(T1, kPageSize - 1);
+    u8* const another = e_.jcc_later(Cond::A);
+    e_.load16(Host::RAX, slot(&Slot::refills));
+    e_.test(Host::RAX, Host::RAX);
+    u8* const enough = e_.jcc_later(Cond::E);
+    e_.lea(Host::RAX, {.base = Host::RAX, .disp = -1});
+    e_.store16(slot(&Slot::refills), Host::RAX);
+    u8* const crosses = within_page();
+    e_.load(T1, delta);
+    e_.test(T1, T1);  // an empty entry is one for an address that is not canonical
+    u8* const empty = e_.jcc_later(Cond::E);
+    e_.load(Host::RAX, layout_.page(view, &PageEntry::refilled, entry));
+    e_.load(T1, layout_.refilled_count(Host::RAX));
+    e_.cmp_imm(T1, Refilled::kMost);
+    u8* const full = e_.jcc_later(Cond::AE);
+    e_.store32(layout_.refilled_slot(Host::RAX, T1), T2);
+    e_.lea(T1, {.base = T1, .disp = 1});
+    e_.store(layout_.refilled_count(Host::RAX), T1);
+    e_.load(T1, delta);
+    e_.store(slot(&Slot::delta), T1);
+    e_.load(T1, tag);
+    e_.load_i32(Host::RAX, slot(&Slot::low));
+    e_.sub(T1, Host::RAX);
+    e_.store(slot(&Slot::base), T1);
+    e_.load16(Host::RAX, slot(&Slot::extent));
+    e_.mov_imm(T1, kPageSize);
+    e_.sub(T1, Host::RAX);
+    e_.store(slot(&Slot::limit), T1);
+    end(kBehindAccess);
+    if (group) {
+      e_.here32(crosses);
+      end(kBehindAccess + kBehindJump);
+    }
+    for (u8* const from : {another, enough, empty, full, group ? nullptr : crosses}) {
+      if (from != nullptr) e_.here32(from);
+    }
+    end(0);
+  }
+
+  void make_part() {
+    begin();
+    e_.and_imm32(T1, kPageMask);
+    u8* const crosses = within_page();
+    end(0);
+    e_.here32(crosses);
+    end(kBehindAccess + kBehindJump);
+  }
+
+ private:
+  template <class T>
+  Mem slot(T Slot::* member) const {
+    return layout_.slot(T2, member);
+  }
+
+  void begin() {
+    e_.pop(layout_.at(&Context::resume));  // as in make_bounce
+    e_.store(layout_.saved(0), Host::RAX);
+    e_.store(layout_.saved(1), Host::RDX);
+    e_.flags_to_ax();
+    e_.store(layout_.saved(4), Host::RAX);
+  }
+
+  /// T1 is the place in the page. The branch is for what does not end in it.
+  u8* within_page() {
+    e_.load16(Host::RAX, slot(&Slot::extent));
+    e_.lea(Host::RAX, {.base = Host::RAX, .index = T1});
+    e_.cmp_imm(Host::RAX, kPageSize);
+    return e_.jcc_later(Cond::A);
+  }
+
+  /// So many bytes behind the call.
+  void end(u32 behind) {
+    e_.load(Host::RAX, layout_.saved(4));
+    e_.ax_to_flags();
+    e_.load(Host::RAX, layout_.saved(0));
+    e_.load(Host::RDX, layout_.saved(1));
+    if (behind != 0) {
+      e_.load(T1, layout_.at(&Context::resume));
+      e_.lea(T1, {.base = T1, .disp = static_cast<i32>(behind)});
+      e_.store(layout_.at(&Context::resume), T1);
+    }
+    e_.jmp(layout_.at(&Context::resume));
+  }
+
+  Emitter& e_;
+  const Layout& layout_;
+};
+
 /// Thunks::strings. `helper` as in CrossThunk.
 void make_strings(Emitter& e, const Layout& layout, bool moves, u8 shift, const u8* helper) {
   constexpr i32 kMostElements = 16 * 1024;  // interrupts wait
@@ -424,7 +526,15 @@ Thunks make_thunks(Emitter& e, const Layout& layout) {
   for (unsigned view = 0; view < std::size(thunks.bounce); ++view) {
     thunks.bounce[view] = e.at();
     make_bounce(e, layout, view);
+    for (const bool write : {false, true}) {
+      thunks.refill[view][write].alone = e.at();
+      RefillThunk(e, layout).make(view, write, false);
+      thunks.refill[view][write].group = e.at();
+      RefillThunk(e, layout).make(view, write, true);
+    }
   }
+  thunks.part = e.at();
+  RefillThunk(e, layout).make_part();
   const auto thunk = [&](Call call) { return thunks.call[static_cast<unsigned>(call)]; };
   thunks.link = e.at();
   e.call(thunk(Call::Link));

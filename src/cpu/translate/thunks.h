@@ -26,12 +26,25 @@ struct Thunks {
   /// byte offset of the site's slot in R11: reads across two pages that have entries, into Context::bounce, and goes on
   /// behind the check. Returns when it cannot. Keeps flags.
   const u8* bounce[3] = {};
+  /// By call, from the cold code of a site that is checked by its slot (Site::refilled), of a view and for reads or
+  /// writes, with registers as for `bounce`: fills the slot with the page, if that has an entry, and goes on
+  /// kBehindAccess bytes behind the call. Where the site guards a group that runs into the next page, it goes on
+  /// kBehindJump bytes behind that. Returns when it cannot. Keeps flags.
+  struct Refill {
+    const u8* alone = nullptr;
+    const u8* group = nullptr;
+  } refill[3][2];
+  /// The same, for a group's site that is checked by page entries: it does nothing but go on there or return.
+  const u8* part = nullptr;
   const u8* link = nullptr;           ///< by jump, the edge's index in RCX
   const u8* load_vectors = nullptr;   ///< by call; touches nothing else
   const u8* store_vectors = nullptr;  ///< void(), from C++ with GS set
   const u8* fault = nullptr;          ///< the signal handler goes on here
 };
 constexpr u64 kLeave = 1;
+/// The bytes of a call of Call::Access: the index to RCX, and the call.
+constexpr u32 kBehindAccess = 10;
+constexpr u32 kBehindJump = 5;  ///< and of the jump behind it
 
 Thunks make_thunks(Emitter& emit, const Layout& layout);
 

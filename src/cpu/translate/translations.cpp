@@ -12,16 +12,35 @@ namespace {
 /// How far a region for stores looks for pages that hold code, in pages each way.
 constexpr u64 kLookAround = 512;
 
-/// So many moves of a slot, and page entries are better: they cost a few cycles more an access, and a fill several
-/// hundred. In user mode moves count only while fills take most of the time: they follow each other closely (host TSC,
-/// on average).
+/// A check by page entries costs a few cycles more than one by a slot, and to refill the slot costs ten times as much:
+/// so many refills of a slot, and it is looked at whether refills, of all slots, came closer to each other than this
+/// (host TSC, on average), so that they take a good part of the time.
+constexpr u16 kRefills = 512;
+constexpr u64 kCyclesBetweenRefills = 200, kCyclesBetweenCrossings = 100;
+
+/// The same for sites whose slots C++ alone fills: so many moves, and page entries are better. In user mode moves count
+/// only while fills take most of the time: they follow each other closely (on average).
 constexpr u64 kMovesOfUser = 32, kMovesOfKernel = 48, kCyclesBetweenFills = 1500;
 
 /// Page entries filled for one access to a large page.
 constexpr u64 kPagesAtOnce = 64;
 constexpr u64 kLast32 = 0xFFFFFFFF;
 
-constexpr Slot kEmptySlot{.base = kNoBase, .limit = 0, .delta = 0};
+void empty(Slot& slot) {
+  slot.base = kNoBase;
+  slot.limit = slot.delta = 0;
+}
+
+constexpr PageEntry kEmptyPage{.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .refilled = 0};
+
+/// Enters that the page at `page` is `delta` away, without forgetting what else is known of it.
+void enter(PageEntry& entry, u64 page, u64 delta, bool write, bool global) {
+  if (entry.delta != delta || (entry.read_page != page && entry.write_page != page)) entry = kEmptyPage;
+  entry.delta = delta;
+  entry.read_page = page;
+  if (write) entry.write_page = page;
+  entry.refilled = global ? sizeof(Refilled) : 0;
+}
 
 /// A range of guest addresses that lies in RAM in one piece.
 struct Region {
@@ -162,7 +181,7 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
   if (!find_page(cpu, va, false, region)) return false;
   delta = reinterpret_cast<u64>(memory_.base()) + region.offset - region.start;
   if (!may_have_entry(page)) return true;
-  known = {.read_page = page, .write_page = kNoBase, .delta = delta, .unused = 0};
+  enter(known, page, delta, false, region.global);
   note({.first = region.mapped_first,
         .last = region.mapped_last,
         .stub = 0,
@@ -186,7 +205,7 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned 
   std::memcpy(to, reinterpret_cast<const u8*>(low + deltas[0]), first);
   std::memcpy(to + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
   Slot& slot = context_.slots[site.slot];
-  if (!site.page_entries) slot = kEmptySlot;
+  if (!site.page_entries) empty(slot);
   slot.delta = reinterpret_cast<u64>(to) - low - wrapped;
   return true;
 }
@@ -224,8 +243,10 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     Region next;
     ++counters_.walks;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
-        next.offset - (next.start - region.start) != region.offset)
-      return bounce(cpu, site, low, view, wrapped) ? Filled::Once : Filled::No;
+        next.offset - (next.start - region.start) != region.offset) {
+      if (bounce(cpu, site, low, view, wrapped)) return Filled::Once;
+      return site.refilled && !site.alone && !crosses_often(site) ? Filled::Apart : Filled::No;
+    }
     region.end = next.end;
     region.global = region.global && next.global;
     region.mapped_last = next.mapped_last;
@@ -256,10 +277,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     auto* table = context_.pages[view];
     for (u64 at = begin; at < end; at += kPageSize) {
       if (!may_have_entry(at)) continue;
-      PageEntry& to = table[(at >> kPageShift) % kPageEntries];
-      if (to.delta != delta || (to.read_page != at && to.write_page != at))
-        to = {.read_page = kNoBase, .write_page = kNoBase, .delta = delta, .unused = 0};
-      (site.write ? to.write_page : to.read_page) = at;
+      enter(table[(at >> kPageShift) % kPageEntries], at, delta, site.write, region.global);
     }
     entry.what = What::Page;
     entry.index = static_cast<u32>((begin >> kPageShift) % kPageEntries);
@@ -281,20 +299,23 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
       // A region that grows, page by page as the guest touches its memory first, goes nowhere.
       const u64 old = slot.base - wrapped + static_cast<u64>(site.low);
       if (old >= start && old + slot.limit + site.extent <= end) moved = false;
-      slot = {.base = start + wrapped - static_cast<u64>(site.low),
-              .limit = end - start - site.extent,
-              .delta = delta - wrapped};
+      slot.base = start + wrapped - static_cast<u64>(site.low);
+      slot.limit = end - start - site.extent;
+      slot.delta = delta - wrapped;
       break;
     }
     case AccessKind::Segment:
-      slot = {.base = segment, .limit = 0, .delta = delta + low - static_cast<u64>(site.disp)};
+      slot.base = segment;
+      slot.delta = delta + low - static_cast<u64>(site.disp);
       break;
     case AccessKind::Constant:
-      slot = {.base = kNoBase, .limit = 0, .delta = delta + (low & ~kPageMask)};
+      slot.delta = delta + (low & ~kPageMask);
       break;
   }
   ++counters_.slots;
   note(entry, region.global, stores);
+  if (site.refilled)
+    return prepare_refills(site, low, delta, region.global, entry, view) ? Filled::Scattered : Filled::Yes;
   if (!moved || site.string || site.access != AccessKind::Range) return Filled::Yes;
   // Sums with a segment's base may lie beyond 4 GiB in 32-bit code: other modes' page entries are no help.
   if (code32 && segment != 0) return Filled::Yes;
@@ -303,6 +324,51 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   if (++site.moves < (cpu.cpl == 3 ? kMovesOfUser : kMovesOfKernel)) return Filled::Yes;
   site.moves = 0;
   return Filled::Scattered;
+}
+
+/// The page of a site whose slot C++ has just filled gets an entry, for the others that access it, and for the time the
+/// slot comes back. True: the slot is refilled so often that a check by page entries is better.
+bool Translations::prepare_refills(Site& site, u64 low, u64 delta, bool global, Entry entry, unsigned view) {
+  Slot& slot = context_.slots[site.slot];
+  const bool again = slot.refills == 0 && site.looked_at != 0;
+  const u64 refills = counters_.refills + context_.refilled[0].count + context_.refilled[1].count;
+  const bool often = again && last_fill_ - site.looked_at < (refills - site.refills_then) * kCyclesBetweenRefills;
+  if (slot.refills == 0) {
+    slot.refills = kRefills;
+    site.looked_at = last_fill_;
+    site.refills_then = refills;
+  }
+  Refilled& refilled = context_.refilled[global];
+  if (refilled.count == Refilled::kMost) empty_refilled(refilled);
+  const u64 page = low & ~kPageMask;
+  if (!may_have_entry(page) || low - page + site.extent > kPageSize) return often;
+  const u64 index = (page >> kPageShift) % kPageEntries;
+  PageEntry& known = context_.pages[view][index];
+  if ((site.write ? known.write_page : known.read_page) == page && known.delta == delta) return often;
+  enter(known, page, delta, site.write, global);
+  entry.what = What::Page;
+  entry.index = static_cast<u32>(index);
+  entry.table = static_cast<u8>(view);
+  const u32 stored = static_cast<u32>((page + delta - reinterpret_cast<u64>(memory_.base())) >> kPageShift);
+  note(entry, global, site.write ? Stores{stored, stored} : kNoStores);
+  return often;
+}
+
+/// A group whose check does not pass, since it runs into another page: is that rule or exception?
+bool Translations::crosses_often(Site& site) {
+  Slot& slot = context_.slots[site.slot];
+  if (slot.refills != 0) return false;
+  const bool often = site.looked_at != 0 && last_fill_ - site.looked_at < kRefills * kCyclesBetweenCrossings;
+  slot.refills = kRefills;
+  site.looked_at = last_fill_;
+  return often;
+}
+
+void Translations::empty_refilled(Refilled& refilled) {
+  for (u32 i = 0; i < refilled.count; ++i) empty(context_.slots[refilled.slots[i] / sizeof(Slot)]);
+  counters_.refills += refilled.count;
+  refilled.count = 0;
+  ++forgotten_;
 }
 
 bool Translations::find_code(interp::Cpu& cpu, u64 rip, Code& code) {
@@ -359,12 +425,11 @@ void Translations::note(const Entry& entry, bool global, Stores stores) {
 void Translations::forget(const Entry& entry) {
   switch (entry.what) {
     case What::Slot:
-      context_.slots[entry.index] = kEmptySlot;
+      empty(context_.slots[entry.index]);
       break;
     case What::Page:
       for (u32 i = 0; i < entry.count; ++i) {
-        context_.pages[entry.table][(entry.index + i) % kPageEntries] = {
-            .read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+        context_.pages[entry.table][(entry.index + i) % kPageEntries] = kEmptyPage;
       }
       break;
     case What::Edge:
@@ -400,17 +465,24 @@ void Translations::drop_if(Log& log, Match match) {
 
 void Translations::flush_all() {
   for (Log& log : logs_) drop(log);
+  for (Refilled& refilled : context_.refilled) empty_refilled(refilled);
   ++counters_.flushes;
 }
 
 void Translations::flush_non_global() {
   drop(logs_[0]);
   drop(logs_[2]);
+  empty_refilled(context_.refilled[0]);
   ++counters_.flushes;
 }
 
 void Translations::flush_page(u64 va) {
   for (const bool global : {false, true}) {
+    // A slot holds a page of 4 KiB, perhaps of a larger one.
+    for (u32 i = 0; i < context_.refilled[global].count; ++i) {
+      Slot& slot = context_.slots[context_.refilled[global].slots[i] / sizeof(Slot)];
+      if (((slot.base + static_cast<u64>(i64{slot.low})) ^ va) / kGiB == 0) empty(slot);
+    }
     Log& log = log_for(va, global);
     drop_if(log, [&](u32 i) {
       return log.entries[i].first <= va + (kPageSize - 1) && log.entries[i].last >= (va & ~kPageMask);
@@ -421,6 +493,7 @@ void Translations::flush_page(u64 va) {
 }
 
 void Translations::drop_writes(u64 page) {
+  for (Refilled& refilled : context_.refilled) empty_refilled(refilled);
   for (Log& log : logs_) drop_if(log, [&](u32 i) { return log.stores[i].first <= page && log.stores[i].last >= page; });
 }
 
@@ -433,8 +506,9 @@ void Translations::clear() {
     stores += kCapacity;
   }
   for (auto& table : context_.pages) {
-    for (PageEntry& entry : table) entry = {.read_page = kNoBase, .write_page = kNoBase, .delta = 0, .unused = 0};
+    for (PageEntry& entry : table) entry = kEmptyPage;
   }
+  for (Refilled& refilled : context_.refilled) refilled.count = 0;
   ++forgotten_;
 }
 

@@ -23,10 +23,10 @@ class Translations {
   static constexpr u64 kLogBytes = 8 * kMiB;
   void set_empty_jump(const u8* code) { empty_jump_ = reinterpret_cast<u64>(code); }
 
-  enum class Filled : u8 { No, Yes, Scattered, Once };
+  enum class Filled : u8 { No, Yes, Scattered, Once, Apart };
   /// Fills the site's slot (or page entry) for the address it checks now. No: the access is not to one piece of RAM
   /// with the rights it needs. Scattered: filled, and it keeps going elsewhere. Once: good for
-  /// one access, behind the check (Site::passed).
+  /// one access, behind the check (Site::passed). Apart: No, since it crosses pages, as it does now and then.
   Filled fill(interp::Cpu& cpu, Site& site, unsigned view);
 
   /// Where code at `rip` is; false: nowhere in RAM, or not executable.
@@ -55,7 +55,7 @@ class Translations {
   u64 forgotten() const { return forgotten_; }
 
   struct Counters {
-    u64 slots = 0, pages = 0, walks = 0, flushes = 0, page_flushes = 0;
+    u64 slots = 0, pages = 0, refills = 0, walks = 0, flushes = 0, page_flushes = 0;
   };
   const Counters& counters() const { return counters_; }
 
@@ -85,6 +85,9 @@ class Translations {
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
   bool delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta);
   bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped);
+  bool crosses_often(Site& site);
+  bool prepare_refills(Site& site, u64 low, u64 delta, bool global, Entry entry, unsigned view);
+  void empty_refilled(Refilled& refilled);
   void note(const Entry& entry, bool global, Stores stores = kNoStores);
   void forget(const Entry& entry);
   void drop(Log& log);

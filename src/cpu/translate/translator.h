@@ -49,7 +49,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   static u64 on_jump(Translator* self, u64);
   static u64 on_leave(Translator* self, u64 index);
   static u64 on_fault(Translator* self, u64);
-  u64 access_slowly(Site& site);
+  u64 access_slowly(Site& site, bool failed);
   u64 access_scattered(Site& site);
   void note_code_written(const Site& site);
   u64 go_on(const Block& block, unsigned boundary, u64 forgotten);
@@ -57,8 +57,8 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   u64 go_anywhere();
   bool may_go_on() const;
   /// The block at `rip`, translated if need be; nullptr: leave. For a crossing one, the way to it is noted.
-  Block* block_at(u64 rip, const Translations::Code& code);
-  Block* translate(u64 rip, const Translations::Code& code, const u64* second);
+  Block* block_at(u64 rip, const Translations::Code& code, bool apart);
+  Block* translate(u64 rip, const Translations::Code& code, const u64* second, bool apart);
 
   /// Registers come from translated code: the flags too.
   void take_flags() { cpu_.rflags = interp_flags(); }

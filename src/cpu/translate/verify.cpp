@@ -10,6 +10,32 @@ namespace verify {
 
 namespace {
 
+/// The guest registers that C++ changes when it executes an instruction that is translated, too; nothing: any.
+std::optional<u16> changed_by(u16 mnemonic) {
+  constexpr u16 rax = 1 << vm::x86::RAX, rcx = 1 << vm::x86::RCX, rdx = 1 << vm::x86::RDX, rsi = 1 << vm::x86::RSI,
+                rdi = 1 << vm::x86::RDI;
+  switch (mnemonic) {
+    case ZYDIS_MNEMONIC_SWAPGS:
+      return u16{0};
+    case ZYDIS_MNEMONIC_RDTSC:
+      return u16{rax | rdx};
+    case ZYDIS_MNEMONIC_RDTSCP:
+      return u16{rax | rcx | rdx};
+    case ZYDIS_MNEMONIC_STOSB:
+    case ZYDIS_MNEMONIC_STOSW:
+    case ZYDIS_MNEMONIC_STOSD:
+    case ZYDIS_MNEMONIC_STOSQ:
+      return u16{rcx | rdi};
+    case ZYDIS_MNEMONIC_MOVSB:
+    case ZYDIS_MNEMONIC_MOVSW:
+    case ZYDIS_MNEMONIC_MOVSD:
+    case ZYDIS_MNEMONIC_MOVSQ:
+      return u16{rcx | rsi | rdi};
+    default:
+      return {};
+  }
+}
+
 class Verifier : Machine {
  public:
   Verifier(const Block& block, const u8* code, const Layout& layout, const Thunks& thunks, const Tables& tables)
@@ -76,7 +102,13 @@ class Verifier : Machine {
     for (auto helper = tables_.helpers.rbegin(); helper != tables_.helpers.rend() && helper->block == &block_;
          ++helper) {
       const std::size_t next = helper->boundary + 1u;
-      if (next < block_.boundaries.size()) entries_[block_.boundaries[next].host] = true;
+      if (next >= block_.boundaries.size()) continue;
+      const u32 at = block_.boundaries[next].host;
+      if (const auto changed = changed_by(helper->insn.mnemonic)) {
+        entries_after_cpp_[at] = *changed;
+      } else {
+        entries_[at] = true;
+      }
     }
     for (const Decoded& insn : insns_) {
       const auto target = relative_target(insn);
@@ -97,6 +129,12 @@ class Verifier : Machine {
     if (pending != pending_.end()) pending_.erase(pending);
     const bool boundary = boundaries_.contains(offset);
     if (boundary || backwards_.contains(offset)) forget_scratch();
+    if (const auto changed = entries_after_cpp_.find(offset); changed != entries_after_cpp_.end()) {
+      now_.facts.clear();
+      for (unsigned reg = 0; reg < 16; ++reg) {
+        if ((changed->second >> reg & 1) != 0) now_.reg[num(home(reg))] = symbols_.fresh();
+      }
+    }
     if (boundary) {
       // C++ may come in here, when it has executed the instruction before.
       std::erase_if(now_.facts, [](const Fact& fact) { return fact.alone; });
@@ -227,6 +265,12 @@ class Verifier : Machine {
     for (const u8* bounce : thunks_.bounce) {
       if (to == bounce) return check_bounce();
     }
+    if (to == thunks_.part) return check_refill(insn.offset + insn.in.length, to);
+    for (const auto& kinds : thunks_.refill) {
+      for (const auto& refill : kinds) {
+        if (to == refill.alone || to == refill.group) return check_refill(insn.offset + insn.in.length, to);
+      }
+    }
     for (const bool moves : {false, true}) {
       for (const u8* strings : thunks_.strings[moves]) {
         if (to == strings) return check_strings(moves);
@@ -245,12 +289,9 @@ class Verifier : Machine {
   /// Back behind the call nothing has changed but the slot. It may go on behind the check too, as C++ may: with a delta
   /// that is good for what was checked.
   bool check_bounce() {
-    const Value& offset = now_.reg[kT2];
-    const auto site = offset.is_constant() && offset.constant % sizeof(Slot) == 0
-                          ? fields_.sites.find(static_cast<u32>(offset.constant / sizeof(Slot)))
-                          : fields_.sites.end();
-    if (site == fields_.sites.end()) return fail("a read across pages for a site that is not the block's");
-    const Site& of = *site->second;
+    const Site* const site = site_of_slot(now_.reg[kT2]);
+    if (site == nullptr) return fail("a read across pages for a site that is not the block's");
+    const Site& of = *site;
     const Slot& slot = layout_.object->slots[of.slot];
     if (!of.page_entries || of.write || !of.alone || of.segment != 0 || of.extent > kBounced ||
         slot.base != reinterpret_cast<u64>(of.passed) || slot.limit != of.extent)
@@ -258,6 +299,33 @@ class Verifier : Machine {
     forget_scratch();
     std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of.slot; });
     return true;
+  }
+
+  /// Behind the call C++ is called with the same effect, and behind that is where it goes on when it could do it.
+  bool check_refill(u32 behind, const u8* thunk) {
+    const Site* const of = site_of_slot(now_.reg[kT2]);
+    if (of == nullptr) return fail("a refill for a site that is not the block's");
+    const Slot& slot = layout_.object->slots[of->slot];
+    if (of->access != AccessKind::Range || of->string || of->narrow || code32_ || slot.low != of->low ||
+        slot.extent != of->extent)
+      return fail("a refill for another kind of site");
+    bool right = of->page_entries && thunk == thunks_.part;
+    for (const auto& kinds : thunks_.refill)
+      right = right || (of->refilled && thunk == (of->alone ? kinds[of->write].alone : kinds[of->write].group));
+    if (!right) return fail("another refill than the site's");
+    if (!starts_.contains(behind + kBehindAccess) ||
+        (!of->alone && !starts_.contains(behind + kBehindAccess + kBehindJump)))
+      return fail("a refill that goes on in the middle");
+    forget_scratch();
+    std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of->slot; });
+    return true;
+  }
+
+  /// The site whose slot's byte offset this is; nullptr: none of the block's.
+  const Site* site_of_slot(const Value& offset) const {
+    if (!offset.is_constant() || offset.constant % sizeof(Slot) != 0) return nullptr;
+    const auto site = fields_.sites.find(static_cast<u32>(offset.constant / sizeof(Slot)));
+    return site == fields_.sites.end() ? nullptr : site->second;
   }
 
   bool check_strings(bool moves) {
@@ -273,8 +341,7 @@ class Verifier : Machine {
         return fail("a string instruction with the slot of another kind of site");
     }
     call_out(Call::Helper);
-    now_ = unknown();
-    return !violation_;
+    return !violation_;  // what is known behind it: entries_after_cpp_
   }
 
   bool call_out(Call which) {
@@ -313,6 +380,7 @@ class Verifier : Machine {
   std::vector<Decoded> insns_;
   bool flags_pushed_ = false;
   std::map<u32, bool> starts_, entries_, boundaries_, backwards_;
+  std::map<u32, u16> entries_after_cpp_;  ///< C++ may come in there, having changed these guest registers
   std::map<u32, State> pending_, loops_;
 };
 

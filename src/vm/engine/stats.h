@@ -3,7 +3,8 @@
 //
 //   interrupts, nmis, exceptions   events delivered to the guest
 //   tlb_misses                     table by level ("page_walk": the guest's tables were walked; the translator's "slot"
-//                                  and "page_entry": what its checks look at was filled)
+//                                  and "page_entry": what its checks look at was filled; "refill": a slot from a page
+//                                  entry, without a call of C++)
 //   translations, cache_flushes    blocks of guest code decoded or translated; times all were thrown away
 //   exits                          table by cause: mmio, apic, port, halt, kick, ...
 //   fallbacks                      table by instruction: what the engine left to another one; of the translator's,
