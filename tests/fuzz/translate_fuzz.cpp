@@ -162,11 +162,14 @@ class Undefined {
     switch (in.mnemonic) {
       case ZYDIS_MNEMONIC_RDRAND:
       case ZYDIS_MNEMONIC_RDSEED:
+      case ZYDIS_MNEMONIC_RDTSC:
+      case ZYDIS_MNEMONIC_RDTSCP:
+        return false;
       case ZYDIS_MNEMONIC_PUSHF:
       case ZYDIS_MNEMONIC_PUSHFQ:
       case ZYDIS_MNEMONIC_LAHF:
       case ZYDIS_MNEMONIC_SYSCALL:
-        if (flags != 0 || in.mnemonic == ZYDIS_MNEMONIC_RDRAND || in.mnemonic == ZYDIS_MNEMONIC_RDSEED) return false;
+        if (flags != 0) return false;
         break;
       default:
         break;

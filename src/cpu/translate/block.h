@@ -53,6 +53,8 @@ struct Site {
   bool write = false;
   bool page_entries = false;  ///< checked by Context::pages
   bool refilled = false;      ///< its slot is filled by Thunks::refill, too
+  bool bounced = false;       ///< a read, which may be put together by Thunks::bounce
+  bool parted = false;        ///< a write, which may be taken apart by Thunks::part_write
   bool string = false;        ///< where REP STOS or MOVS begins
   bool alone = true;          ///< guards nothing but the access of its own instruction
   u16 boundary = 0;           ///< instruction it stands before

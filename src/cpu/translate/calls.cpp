@@ -31,6 +31,7 @@ u64 Translator::on_access(Translator* self, u64 index) {
   const u64 forgotten = self->translations_.forgotten();
   const auto filled = self->translations_.fill(self->cpu_, site, self->view());
   if (filled == Translations::Filled::No) return self->access_slowly(site, true);
+  if (filled == Translations::Filled::Crossing) return self->access_crossing(site);
   if (filled == Translations::Filled::Apart) return self->access_slowly(site, false);
   if (filled == Translations::Filled::Scattered) return self->access_scattered(site);
   if (self->translations_.forgotten() == forgotten)
@@ -38,6 +39,14 @@ u64 Translator::on_access(Translator* self, u64 index) {
   self->take_flags();
   self->cpu_.rip = self->rip_of(site);
   return kLeave;
+}
+
+/// A write that crosses pages, and does so again and again, is better translated in another way.
+u64 Translator::access_crossing(Site& site) {
+  const u64 rip = site.block->rip + site.block->boundaries[site.first].guest;
+  if (!site.parted && !site.block->dead && ++site.failures == kMostFailures && cache_.crossing.insert(rip).second)
+    cache_.invalidate(*site.block);
+  return access_slowly(site, true);
 }
 
 u64 Translator::on_leave(Translator* self, u64 index) {

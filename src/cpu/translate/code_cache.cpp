@@ -73,6 +73,7 @@ void CodeCache::flush() {
   since_flush_ = 0;
   wants_flush = false;
   if (scattered.size() > 100'000) scattered.clear();
+  if (crossing.size() > 100'000) crossing.clear();
   if (in_place.size() > 100'000) in_place.clear();
   if (ungrouped.size() > 100'000) ungrouped.clear();
   ++counters_.flushed;
@@ -174,13 +175,16 @@ Block* CodeCache::translate(interp::Cpu& cpu, u64 rip, u64 offset, Mode mode, un
   u8* const to = code_.writable() + used_;
   Emitter emit(to, code_.writable() + code_.size(), code_.executable() + used_);
   Generator generator(emit, layout_, thunks_, tables_, context_);
-  generator.run(plan_, mode, view, block, [&](unsigned i) {
-    const GuestInsn& guest = plan_.insns[i];
-    interp::Insn insn;
-    (void)interp::decode(cpu, mode.code32() ? interp::CodeMode::Bits32 : interp::CodeMode::Bits64,
-                         {guest.bytes, guest.length}, insn);
-    return insn;
-  });
+  generator.run(
+      plan_, mode, view, block,
+      [&](unsigned i) {
+        const GuestInsn& guest = plan_.insns[i];
+        interp::Insn insn;
+        (void)interp::decode(cpu, mode.code32() ? interp::CodeMode::Bits32 : interp::CodeMode::Bits64,
+                             {guest.bytes, guest.length}, insn);
+        return insn;
+      },
+      [&](u64 at) { return stress_.pages_everywhere || crossing.contains(at); });
   if constexpr (kVerify) {
     if (const auto violation = find_violation(block, block.code, layout_, thunks_, tables_))
       report_violation(block, block.code, *violation);

@@ -74,6 +74,8 @@ class CodeCache {
 
   /// Access sites of instructions that keep missing, by RIP: checked by Context::pages from the next translation on.
   std::unordered_set<u64> scattered;
+  /// Instructions whose writes cross pages, by RIP: these are taken apart from the next translation on.
+  std::unordered_set<u64> crossing;
   /// First accesses of groups, by RIP, whose check kept failing where it stood before: perhaps behind a test.
   std::unordered_set<u64> in_place;
   /// Blocks, by RIP, whose groups kept failing.

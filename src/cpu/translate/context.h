@@ -14,8 +14,7 @@ namespace vireo::cpu::translate {
 ///             (in 32-bit code with a segment's base: of the sum before it wraps at 4 GiB)
 ///   Segment   base: the segment's base it is good for; delta: host address of the segment's offset 0
 ///   Constant  delta: host address of the page, 0 when empty
-///   Range by page entries (Site::page_entries)   delta: as for Range, of this access; base: Site::passed; limit:
-///             Site::extent
+///   Range by page entries (Site::page_entries)   delta: as for Range, of this access
 /// The rest is for Thunks::refill, which makes a Range hold a page: what the site checks, as Site has it, and how often
 /// it may be refilled before C++ looks again at what it does.
 struct Slot {
@@ -43,7 +42,7 @@ constexpr unsigned kPageEntries = 1 << 14;
 constexpr unsigned kPageEntryShift = 5;
 static_assert(sizeof(PageEntry) == 1u << kPageEntryShift);
 
-constexpr unsigned kBounced = 64;  ///< bytes that one access reads, at most
+constexpr unsigned kBounced = 64;  ///< bytes that one access across two pages has, at most
 
 constexpr u64 kNoSegment = u64{1} << 62;  ///< whatever 32 bits are added: not canonical, and far from kNoBase
 
@@ -72,8 +71,13 @@ struct Context {
   u64 flags_ax;  ///< guest status flags while in C++: AH as LAHF leaves it, AL = OF
   u64 spill;     ///< within one instruction
   u64 saved[5];  ///< registers, within a thunk
-  /// What one access reads, put together from two pages, and as unaligned as it was: instructions may mind.
+  /// What one access reads, put together from two pages, or writes, to be taken apart; as unaligned as it was:
+  /// instructions may mind.
   alignas(64) u8 bounce[128];
+  struct Part {
+    u64 host, bytes;
+  } parts[2];                    ///< where what is written goes
+  u64 parts_from;                ///< and where in `bounce` it begins
   u64 status_mask, pushed_mask;  ///< of RFLAGS: what the host's flags hold, and what PUSHF takes from Cpu::rflags
   u64 target;                    ///< RIP an indirect jump goes to
   u64 argument;                  ///< of the C++ function that is called

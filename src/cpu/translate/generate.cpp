@@ -162,25 +162,11 @@ void Generator::emit_cold(const Cold& cold) {
   switch (cold.kind) {
     case Cold::Kind::Site:
       if (cold.restore_flags) restore_flags(cold.restore_from_memory);
-      if (cold.bounced != nullptr) {
-        address_to_t1(*cold.bounced, true);
-        e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
-        e_.call(thunks_.bounce[view_]);
-      }
-      if (cold.refilled != nullptr) {
-        address_to_t1(*cold.refilled, true);
-        e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
-        const Site& site = tables_.sites[cold.index];
-        const auto& refill = thunks_.refill[view_][cold.refilled->write];
-        e_.call(site.page_entries ? thunks_.part : site.alone ? refill.alone : refill.group);
-      }
+      emit_before_call(cold);
       e_.mov_imm(T1, cold.index);
       e_.call(thunks_.call[static_cast<unsigned>(cold.call)]);
       if (cold.back != nullptr) e_.jmp(cold.back);
-      if (cold.refilled != nullptr && !tables_.sites[cold.index].alone) {
-        emit_edge(plan_->insns[tables_.sites[cold.index].boundary].rip);
-        tables_.edges.back().apart = true;
-      }
+      emit_after_call(cold);
       break;
     case Cold::Kind::Link: {
       Edge& edge = tables_.edges[cold.index];
@@ -201,6 +187,34 @@ void Generator::emit_cold(const Cold& cold) {
       e_.call(thunks_.load_vectors);
       e_.jmp(cold.back);
       break;
+  }
+}
+
+void Generator::emit_before_call(const Cold& cold) {
+  if (cold.first == nullptr) return;
+  address_to_t1(*cold.group, true);
+  e_.mov_imm(T2, tables_.sites[cold.index].slot * sizeof(Slot));
+  e_.call(cold.first);
+}
+
+/// Where thunks go on that did something else than to fill the slot: kBehindJump behind C++.
+void Generator::emit_after_call(const Cold& cold) {
+  if (cold.first == nullptr) return;
+  const Site& site = tables_.sites[cold.index];
+  if (site.bounced) {
+    e_.jmp(site.passed);
+  } else if (site.parted) {  // the same instruction, whose access goes elsewhere
+    at_ = site.first;
+    emit_plain(plan_->insns[at_]);
+    e_.call(thunks_.write_parts);
+    if (at_ + 1u < plan_->count) {
+      e_.jmp(block_->code + block_->boundaries[at_ + 1u].host);
+    } else {
+      emit_edge(plan_->end_rip());
+    }
+  } else if (!site.alone) {
+    emit_edge(plan_->insns[site.boundary].rip);
+    tables_.edges.back().apart = true;
   }
 }
 

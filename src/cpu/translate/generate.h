@@ -30,16 +30,17 @@ class Generator {
   Generator(Emitter& emit, const Layout& layout, const Thunks& thunks, Tables& tables, Context& context)
       : e_(emit), layout_(layout), thunks_(thunks), tables_(tables), context_(context) {}
 
-  /// Fills block.code, entry, boundaries. `helper_insn(i)` decodes instruction i for the interpreter. The emitter may
-  /// have overflowed afterwards.
-  template <class HelperInsn>
-  void run(const Plan& plan, Mode mode, unsigned view, Block& block, HelperInsn helper_insn) {
+  /// Fills block.code, entry, boundaries. `helper_insn(i)` decodes instruction i for the interpreter,
+  /// `crossing_at(rip)` says whether one's writes are known to cross pages. The emitter may have overflowed afterwards.
+  template <class HelperInsn, class CrossingAt>
+  void run(const Plan& plan, Mode mode, unsigned view, Block& block, HelperInsn helper_insn, CrossingAt crossing_at) {
     plan_ = &plan;
     block_ = &block;
     mode_ = mode;
     view_ = view;
     begin();
     for (at_ = 0; at_ < plan.count; ++at_) {
+      crossing_ = crossing_at(plan.insns[at_].rip);
       begin_instruction();
       const Kind kind = plan.insns[at_].kind;
       if (kind == Kind::Helper || kind == Kind::HelperEnd || kind == Kind::ReadTsc || kind == Kind::Strings ||
@@ -60,10 +61,10 @@ class Generator {
     u8* from[2] = {};
     u32 index = 0;
     bool restore_flags = false, restore_from_memory = false;
-    const u8* back = nullptr;         ///< where hot code goes on, if it does
-    Call call = Call::Leave;          ///< Site
-    const Group* bounced = nullptr;   ///< the access may cross pages: first by Thunks::bounce
-    const Group* refilled = nullptr;  ///< first by Thunks::refill, or Thunks::part
+    const u8* back = nullptr;      ///< where hot code goes on, if it does
+    Call call = Call::Leave;       ///< Site
+    const Group* group = nullptr;  ///< what the check is of
+    const u8* first = nullptr;     ///< the thunk of Thunks::bounce's kind that is called before C++
   };
 
   // generate.cpp
@@ -75,6 +76,8 @@ class Generator {
   void emit_helper();
   void emit_edge(u64 target);
   void emit_cold(const Cold& cold);
+  void emit_before_call(const Cold& cold);
+  void emit_after_call(const Cold& cold);
   u32 new_edge(u64 target);
   bool crosses(u64 target) const { return (target ^ block_->rip) >> kPageShift != 0; }
 
@@ -126,6 +129,7 @@ class Generator {
   Mode mode_;
   unsigned view_ = 0;
   unsigned at_ = 0;
+  bool crossing_ = false;  ///< the instruction's writes are known to cross pages
   unsigned attention_at_ = 0;
   bool vectors_checked_ = false;
   std::vector<Cold> cold_;

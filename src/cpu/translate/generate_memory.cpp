@@ -61,6 +61,33 @@ void Generator::address_to_t1(const Group& group, bool with_disp) {
   }
 }
 
+namespace {
+
+/// It writes all of its memory operand, and does nothing else.
+bool is_plain_store(const GuestInsn& insn) {
+  if (insn.kind != Kind::Plain || !insn.mem.written || insn.mem.read) return false;
+  if (insn.in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && insn.in.avx.mask.mode != ZYDIS_MASK_MODE_DISABLED)
+    return false;
+  switch (insn.in.mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_MOVDQU:
+    case ZYDIS_MNEMONIC_MOVUPD:
+    case ZYDIS_MNEMONIC_MOVUPS:
+    case ZYDIS_MNEMONIC_VMOVDQU:
+    case ZYDIS_MNEMONIC_VMOVDQU8:
+    case ZYDIS_MNEMONIC_VMOVDQU16:
+    case ZYDIS_MNEMONIC_VMOVDQU32:
+    case ZYDIS_MNEMONIC_VMOVDQU64:
+    case ZYDIS_MNEMONIC_VMOVUPD:
+    case ZYDIS_MNEMONIC_VMOVUPS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold& cold) {
   const u32 slot = site.slot;
   const bool pages = group.page_entries && !(mode_.code32() && group.segment != 0) &&
@@ -87,12 +114,21 @@ void Generator::emit_range_check(const Group& group, Site& site, bool live, Cold
   if (live) restore_flags(pages);
   cold.restore_flags = live;
   cold.restore_from_memory = pages;
-  if (pages && site.alone && !group.write && group.segment == 0 && !mode_.code32() && site.extent <= kBounced)
-    cold.bounced = &group;
-  const bool can = !site.string && !group.narrow && !mode_.code32() && site.extent <= kPageSize &&
-                   site.low == static_cast<i32>(site.low);
-  site.refilled = can && !pages;
-  if (can && (!pages || !site.alone)) cold.refilled = &group;
+  const bool may_cross = !site.string && !group.narrow && !mode_.code32() && site.extent <= kPageSize &&
+                         site.low == static_cast<i32>(site.low);
+  site.refilled = may_cross && !pages;
+  site.bounced = may_cross && site.alone && !group.write && group.segment == 0 && site.extent <= kBounced;
+  site.parted = may_cross && site.alone && group.segment == 0 && site.extent <= kBounced && crossing_ &&
+                is_plain_store(plan_->insns[at_]);
+  cold.group = &group;
+  if (pages) {
+    if (site.bounced) cold.first = thunks_.bounce[view_];
+    if (site.parted) cold.first = thunks_.part_write[view_];
+    if (may_cross && !site.alone) cold.first = thunks_.part;
+  } else if (site.refilled) {
+    const auto& refill = thunks_.refill[view_][group.write];
+    cold.first = site.bounced || site.parted ? refill.crossing : site.alone ? refill.alone : refill.group;
+  }
 }
 
 void Generator::emit_check(u16 number) {
@@ -147,10 +183,6 @@ void Generator::emit_check(u16 number) {
       break;
   }
   site.passed = e_.at();
-  if (site.page_entries) {
-    slot.base = reinterpret_cast<u64>(site.passed);
-    slot.limit = site.extent;
-  }
   slot.low = static_cast<i32>(site.low);
   slot.extent = static_cast<u16>(site.extent);
   tables_.sites.push_back(site);

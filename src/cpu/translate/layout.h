@@ -40,6 +40,10 @@ struct Layout {
   bool avx512 = false;              ///< vectors are 32 of 64 bytes, and there are opmasks; else 16 of 32 bytes
 
   Mem saved(unsigned index) const { return field(context + offset_of(&Context::saved) + static_cast<i32>(index) * 8); }
+  Mem part(unsigned index, u64 Context::Part::* member) const {
+    return field(context + offset_of(&Context::parts) + static_cast<i32>(index * sizeof(Context::Part)) +
+                 distance(kPart, kPart.*member));
+  }
   i32 bounce() const { return context + offset_of(&Context::bounce); }
   Mem gpr(unsigned reg) const { return field(registers + static_cast<i32>(reg) * 8); }
   Mem base_of(unsigned segment, bool code32) const {
@@ -108,6 +112,7 @@ struct Layout {
   static constexpr Slot kSlot{};
   static constexpr PageEntry kPageEntry{};
   static constexpr Refilled kRefilled{};
+  static constexpr Context::Part kPart{};
   static constexpr Landing kLanding{};
 };
 

@@ -67,12 +67,25 @@ void load_guest(Emitter& e, const Layout& layout) {
   }
 }
 
-/// Thunks::bounce.
-void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
+/// On from Context::resume, so many bytes behind the call.
+void resume(Emitter& e, const Layout& layout, u32 behind) {
+  if (behind != 0) {
+    e.load(T1, layout.at(&Context::resume));
+    e.lea(T1, {.base = T1, .disp = static_cast<i32>(behind)});
+    e.store(layout.at(&Context::resume), T1);
+  }
+  e.jmp(layout.at(&Context::resume));
+}
+
+void rep_movsb(Emitter& e) { e.bytes(reinterpret_cast<const u8*>("\xF3\xA4"), 2); }
+
+/// Thunks::bounce, or part_write. Returns its second instruction, for those who have done the first.
+const u8* make_bounce(Emitter& e, const Layout& layout, unsigned view, bool write) {
   const Host kept[] = {Host::RAX, Host::RDX, Host::RSI, Host::RDI};
   const Host address = Host::RSI, page = Host::RDX, from_first = Host::RAX, from_second = Host::RDI;
   // The stack may be about to overflow, and begin anew with any push: nothing is left on it.
   e.pop(layout.at(&Context::resume));
+  const u8* const popped = e.at();
   for (unsigned i = 0; i < 4; ++i) e.store(layout.saved(i), kept[i]);
   e.flags_to(Host::RAX);
   e.store(layout.saved(4), Host::RAX);
@@ -80,7 +93,7 @@ void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
     e.mov(index, of);
     e.shr(index, kPageShift - kPageEntryShift);
     e.and_imm32(index, (kPageEntries - 1) << kPageEntryShift);
-    e.cmp(page, layout.page(view, &PageEntry::read_page, index));
+    e.cmp(page, layout.page(view, write ? &PageEntry::write_page : &PageEntry::read_page, index));
     u8* const missing = e.jcc_later(Cond::NE);
     e.load(index, layout.page(view, &PageEntry::delta, index));
     return missing;
@@ -100,35 +113,57 @@ void make_bounce(Emitter& e, const Layout& layout, unsigned view) {
   e.lea(from_second, {.base = from_second, .index = page});
   const Host first = page;  // bytes
   e.sub(first, address);
-  e.load(T1, layout.slot(T2, &Slot::limit));
+  e.load16(T1, layout.slot(T2, &Slot::extent));
   e.sub(T1, first);
   u8* const within = e.jcc_later(Cond::BE);
-  e.store(layout.at(&Context::spill), T1);
-  e.store(layout.at(&Context::argument), from_second);
+  e.store(layout.part(0, &Context::Part::host), from_first);
+  e.store(layout.part(0, &Context::Part::bytes), first);
+  e.store(layout.part(1, &Context::Part::host), from_second);
+  e.store(layout.part(1, &Context::Part::bytes), T1);
   e.bytes(reinterpret_cast<const u8*>("\xF3\x48\x0F\xAE\xCF"), 5);  // rdgsbase rdi
   e.lea(Host::RDI, {.base = Host::RDI, .disp = layout.bounce()});
   e.mov(T1, address);
   e.and_imm32(T1, kBounced - 1);
   e.lea(Host::RDI, {.base = Host::RDI, .index = T1});
+  e.store(layout.at(&Context::parts_from), Host::RDI);
   e.mov(T1, Host::RDI);
   e.sub(T1, address);
   e.store(layout.slot(T2, &Slot::delta), T1);
-  const auto copy = [&] { e.bytes(reinterpret_cast<const u8*>("\xF3\xA4"), 2); };  // rep movsb
-  e.mov(Host::RSI, from_first);
-  e.mov(T1, first);
-  copy();
-  e.load(Host::RSI, layout.at(&Context::argument));
-  e.load(T1, layout.at(&Context::spill));
-  copy();
+  e.mov_imm(T1, kNoBase);  // good for this access only
+  e.store(layout.slot(T2, &Slot::base), T1);
+  e.mov_imm(T1, 0);
+  e.store(layout.slot(T2, &Slot::limit), T1);
+  for (unsigned part = 0; part < 2 && !write; ++part) {
+    e.load(Host::RSI, layout.part(part, &Context::Part::host));
+    e.load(T1, layout.part(part, &Context::Part::bytes));
+    rep_movsb(e);
+  }
   const auto restore = [&] {
     e.push(layout.saved(4));
     e.byte(0x9D);  // popfq
     for (unsigned i = 0; i < 4; ++i) e.load(kept[i], layout.saved(i));
   };
   restore();
-  e.jmp(layout.slot(T2, &Slot::base));
+  resume(e, layout, kBehindAccess + kBehindJump);
   for (u8* const from : {not_canonical, no_first, no_second, within}) e.here32(from);
   restore();
+  resume(e, layout, 0);
+  return popped;
+}
+
+/// Thunks::write_parts.
+void make_write_parts(Emitter& e, const Layout& layout) {
+  e.pop(layout.at(&Context::resume));
+  e.store(layout.saved(0), Host::RSI);
+  e.store(layout.saved(1), Host::RDI);
+  e.load(Host::RSI, layout.at(&Context::parts_from));
+  for (unsigned part = 0; part < 2; ++part) {
+    e.load(Host::RDI, layout.part(part, &Context::Part::host));
+    e.load(T1, layout.part(part, &Context::Part::bytes));
+    rep_movsb(e);
+  }
+  e.load(Host::RSI, layout.saved(0));
+  e.load(Host::RDI, layout.saved(1));
   e.jmp(layout.at(&Context::resume));
 }
 
@@ -137,7 +172,8 @@ class RefillThunk {
  public:
   RefillThunk(Emitter& e, const Layout& layout) : e_(e), layout_(layout) {}
 
-  void make(unsigned view, bool write, bool group) {
+  /// `crossing`: where accesses to two pages go; nullptr: back behind the call.
+  void make(unsigned view, bool write, bool group, const u8* crossing) {
     const Host entry = Host::RDX;
     const auto tag = layout_.page(view, write ? &PageEntry::write_page : &PageEntry::read_page, entry);
     const auto delta = layout_.page(view, &PageEntry::delta, entry);
@@ -179,7 +215,13 @@ class RefillThunk {
       e_.here32(crosses);
       end(kBehindAccess + kBehindJump);
     }
-    for (u8* const from : {another, enough, empty, full, group ? nullptr : crosses}) {
+    if (crossing != nullptr) {
+      e_.here32(crosses);
+      e_.xor_(T1, tag);
+      restore();
+      e_.jmp(crossing);
+    }
+    for (u8* const from : {another, enough, empty, full, group || crossing != nullptr ? nullptr : crosses}) {
       if (from != nullptr) e_.here32(from);
     }
     end(0);
@@ -216,18 +258,16 @@ class RefillThunk {
     return e_.jcc_later(Cond::A);
   }
 
-  /// So many bytes behind the call.
-  void end(u32 behind) {
+  void restore() {
     e_.load(Host::RAX, layout_.saved(4));
     e_.ax_to_flags();
     e_.load(Host::RAX, layout_.saved(0));
     e_.load(Host::RDX, layout_.saved(1));
-    if (behind != 0) {
-      e_.load(T1, layout_.at(&Context::resume));
-      e_.lea(T1, {.base = T1, .disp = static_cast<i32>(behind)});
-      e_.store(layout_.at(&Context::resume), T1);
-    }
-    e_.jmp(layout_.at(&Context::resume));
+  }
+
+  void end(u32 behind) {
+    restore();
+    resume(e_, layout_, behind);
   }
 
   Emitter& e_;
@@ -525,14 +565,21 @@ Thunks make_thunks(Emitter& e, const Layout& layout) {
   }
   for (unsigned view = 0; view < std::size(thunks.bounce); ++view) {
     thunks.bounce[view] = e.at();
-    make_bounce(e, layout, view);
+    const u8* const bounce = make_bounce(e, layout, view, false);
+    thunks.part_write[view] = e.at();
+    const u8* const part_write = make_bounce(e, layout, view, true);
     for (const bool write : {false, true}) {
-      thunks.refill[view][write].alone = e.at();
-      RefillThunk(e, layout).make(view, write, false);
-      thunks.refill[view][write].group = e.at();
-      RefillThunk(e, layout).make(view, write, true);
+      auto& refill = thunks.refill[view][write];
+      refill.alone = e.at();
+      RefillThunk(e, layout).make(view, write, false, nullptr);
+      refill.group = e.at();
+      RefillThunk(e, layout).make(view, write, true, nullptr);
+      refill.crossing = e.at();
+      RefillThunk(e, layout).make(view, write, false, write ? part_write : bounce);
     }
   }
+  thunks.write_parts = e.at();
+  make_write_parts(e, layout);
   thunks.part = e.at();
   RefillThunk(e, layout).make_part();
   const auto thunk = [&](Call call) { return thunks.call[static_cast<unsigned>(call)]; };

@@ -24,15 +24,20 @@ struct Thunks {
   const u8* strings[2][4] = {};
   /// By call, in the place of a site that is checked by page entries of a view, with the guest address in RCX and the
   /// byte offset of the site's slot in R11: reads across two pages that have entries, into Context::bounce, and goes on
-  /// behind the check. Returns when it cannot. Keeps flags.
+  /// kBehindAccess and kBehindJump bytes behind the call. Returns when it cannot. Keeps flags.
   const u8* bounce[3] = {};
+  /// The same for a write: behind the call the access goes to Context::bounce, and then comes a call of `write_parts`.
+  const u8* part_write[3] = {};
+  const u8* write_parts = nullptr;
   /// By call, from the cold code of a site that is checked by its slot (Site::refilled), of a view and for reads or
   /// writes, with registers as for `bounce`: fills the slot with the page, if that has an entry, and goes on
   /// kBehindAccess bytes behind the call. Where the site guards a group that runs into the next page, it goes on
-  /// kBehindJump bytes behind that. Returns when it cannot. Keeps flags.
+  /// kBehindJump bytes behind that; `crossing` does what `bounce` or `part_write` do. Returns when it cannot. Keeps
+  /// flags.
   struct Refill {
     const u8* alone = nullptr;
     const u8* group = nullptr;
+    const u8* crossing = nullptr;
   } refill[3][2];
   /// The same, for a group's site that is checked by page entries: it does nothing but go on there or return.
   const u8* part = nullptr;

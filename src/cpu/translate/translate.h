@@ -51,7 +51,7 @@ namespace vireo::cpu::translate {
 struct Stress {
   u32 flush_every = 0;                ///< translations after which the code cache is flushed; 0: when it is full
   u32 fallback_every = 0;             ///< every n-th instruction of a block is the interpreter's; 0: none
-  bool pages_everywhere = false;      ///< no access has a slot to itself: all are checked by the table of pages
+  bool pages_everywhere = false;      ///< all accesses are checked by the table of pages; all writes may cross
   bool attention_everywhere = false;  ///< translated code is left at every edge of a block, and events are looked for
   bool forget_everywhere = false;     ///< whenever it is entered, all address translation is forgotten
 };

@@ -168,20 +168,23 @@ bool avoid_code(const vm::GuestMemory& memory, Region& region, u64 low, u64 high
 
 }  // namespace
 
-/// What is added to a guest address of the page `va` is in to read from RAM; false: it is not RAM, or may not be read.
-bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta) {
+/// What is added to a guest address of the page `va` is in to access RAM, which gets an entry; false: it is not RAM, or
+/// may not be accessed so.
+bool Translations::page_delta(interp::Cpu& cpu, u64 va, bool write, unsigned view, u64& delta) {
   const u64 page = va & ~kPageMask;
   const u64 index = (page >> kPageShift) % kPageEntries;
   PageEntry& known = context_.pages[view][index];
-  if (known.read_page == page) {
+  if ((write ? known.write_page : known.read_page) == page) {
     delta = known.delta;
     return true;
   }
   Region region;
-  if (!find_page(cpu, va, false, region)) return false;
+  if (!find_page(cpu, va, write, region)) return false;
+  if (write && !avoid_code(memory_, region, page, page + kPageSize, 0)) return false;
   delta = reinterpret_cast<u64>(memory_.base()) + region.offset - region.start;
-  if (!may_have_entry(page)) return true;
-  enter(known, page, delta, false, region.global);
+  if (!may_have_entry(page)) return !write;
+  enter(known, page, delta, write, region.global);
+  const auto stored = static_cast<u32>((page + delta - reinterpret_cast<u64>(memory_.base())) >> kPageShift);
   note({.first = region.mapped_first,
         .last = region.mapped_last,
         .stub = 0,
@@ -189,7 +192,7 @@ bool Translations::delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& 
         .count = 1,
         .what = What::Page,
         .table = static_cast<u8>(view)},
-       region.global);
+       region.global, write ? Stores{stored, stored} : kNoStores);
   return true;
 }
 
@@ -198,16 +201,26 @@ bool Translations::bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned 
   if (site.write || !site.alone || site.access != AccessKind::Range || site.extent > kBounced) return false;
   const auto first = static_cast<u32>(kPageSize - (low & kPageMask));
   u64 deltas[2];
-  if (first >= site.extent || !delta_for_read(cpu, low, view, deltas[0]) ||
-      !delta_for_read(cpu, low + first, view, deltas[1]))
+  if (first >= site.extent || !page_delta(cpu, low, false, view, deltas[0]) ||
+      !page_delta(cpu, low + first, false, view, deltas[1]))
     return false;
   u8* const to = context_.bounce + low % kBounced;
   std::memcpy(to, reinterpret_cast<const u8*>(low + deltas[0]), first);
   std::memcpy(to + first, reinterpret_cast<const u8*>(low + first + deltas[1]), site.extent - first);
   Slot& slot = context_.slots[site.slot];
-  if (!site.page_entries) empty(slot);
+  empty(slot);
   slot.delta = reinterpret_cast<u64>(to) - low - wrapped;
   return true;
+}
+
+/// An access to two pages.
+Translations::Filled Translations::cross(interp::Cpu& cpu, Site& site, u64 low, unsigned view, u64 wrapped) {
+  if (bounce(cpu, site, low, view, wrapped)) return Filled::Once;
+  u64 delta;  // for thunks, the next time
+  const bool entered =
+      page_delta(cpu, low, site.write, view, delta) && page_delta(cpu, low + site.extent - 1, site.write, view, delta);
+  if (site.refilled && !site.alone && !crosses_often(site)) return Filled::Apart;
+  return entered && site.write && site.alone ? Filled::Crossing : Filled::No;
 }
 
 Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned view) {
@@ -233,8 +246,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
   const u64 high = low + site.extent;
   if (!x86::is_canonical(low) || !x86::is_canonical(high - 1) || high < low) return Filled::No;
 
-  if (site.page_entries && ((low ^ (high - 1)) >> kPageShift) != 0)
-    return bounce(cpu, site, low, view, wrapped) ? Filled::Once : Filled::No;
+  if (site.page_entries && ((low ^ (high - 1)) >> kPageShift) != 0) return cross(cpu, site, low, view, wrapped);
   Region region;
   ++counters_.walks;
   if (!find_page(cpu, low, site.write, region)) return Filled::No;
@@ -244,8 +256,7 @@ Translations::Filled Translations::fill(interp::Cpu& cpu, Site& site, unsigned v
     ++counters_.walks;
     if (site.page_entries || !find_page(cpu, region.end, site.write, next) || next.end < high ||
         next.offset - (next.start - region.start) != region.offset) {
-      if (bounce(cpu, site, low, view, wrapped)) return Filled::Once;
-      return site.refilled && !site.alone && !crosses_often(site) ? Filled::Apart : Filled::No;
+      return cross(cpu, site, low, view, wrapped);
     }
     region.end = next.end;
     region.global = region.global && next.global;

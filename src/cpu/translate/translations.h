@@ -23,10 +23,11 @@ class Translations {
   static constexpr u64 kLogBytes = 8 * kMiB;
   void set_empty_jump(const u8* code) { empty_jump_ = reinterpret_cast<u64>(code); }
 
-  enum class Filled : u8 { No, Yes, Scattered, Once, Apart };
+  enum class Filled : u8 { No, Yes, Scattered, Once, Apart, Crossing };
   /// Fills the site's slot (or page entry) for the address it checks now. No: the access is not to one piece of RAM
   /// with the rights it needs. Scattered: filled, and it keeps going elsewhere. Once: good for
   /// one access, behind the check (Site::passed). Apart: No, since it crosses pages, as it does now and then.
+  /// Crossing: No, a write that crosses pages, which both are RAM.
   Filled fill(interp::Cpu& cpu, Site& site, unsigned view);
 
   /// Where code at `rip` is; false: nowhere in RAM, or not executable.
@@ -83,7 +84,8 @@ class Translations {
   static constexpr u32 kCapacity = kLogBytes / 4 / (sizeof(Entry) + sizeof(Stores));
 
   Log& log_for(u64 va, bool global) { return logs_[(va >> 63) * 2 + (global ? 1 : 0)]; }
-  bool delta_for_read(interp::Cpu& cpu, u64 va, unsigned view, u64& delta);
+  bool page_delta(interp::Cpu& cpu, u64 va, bool write, unsigned view, u64& delta);
+  Filled cross(interp::Cpu& cpu, Site& site, u64 low, unsigned view, u64 wrapped);
   bool bounce(interp::Cpu& cpu, const Site& site, u64 low, unsigned view, u64 wrapped);
   bool crosses_often(Site& site);
   bool prepare_refills(Site& site, u64 low, u64 delta, bool global, Entry entry, unsigned view);

@@ -51,6 +51,7 @@ class Translator final : public interp::RunLoop, interp::TranslationKeeper, vm::
   static u64 on_fault(Translator* self, u64);
   u64 access_slowly(Site& site, bool failed);
   u64 access_scattered(Site& site);
+  u64 access_crossing(Site& site);
   void note_code_written(const Site& site);
   u64 go_on(const Block& block, unsigned boundary, u64 forgotten);
   /// Goes on wherever RIP is, in whatever mode, unless the run loop is wanted.

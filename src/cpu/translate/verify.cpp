@@ -262,14 +262,11 @@ class Verifier : Machine {
       return true;
     }
     if (to == thunks_.load_vectors) return true;
-    for (const u8* bounce : thunks_.bounce) {
-      if (to == bounce) return check_bounce();
-    }
-    if (to == thunks_.part) return check_refill(insn.offset + insn.in.length, to);
-    for (const auto& kinds : thunks_.refill) {
-      for (const auto& refill : kinds) {
-        if (to == refill.alone || to == refill.group) return check_refill(insn.offset + insn.in.length, to);
-      }
+    if (is_refill(to)) return check_refill(insn.offset + insn.in.length, to);
+    if (to == thunks_.write_parts) {
+      if (!std::exchange(now_.parts, false)) return fail("a write of parts that nobody put there");
+      now_.reg[kT1] = now_.reg[kT2] = symbols_.fresh();
+      return true;
     }
     for (const bool moves : {false, true}) {
       for (const u8* strings : thunks_.strings[moves]) {
@@ -286,39 +283,61 @@ class Verifier : Machine {
     return fail("a call out of the block");
   }
 
-  /// Back behind the call nothing has changed but the slot. It may go on behind the check too, as C++ may: with a delta
-  /// that is good for what was checked.
-  bool check_bounce() {
+  /// Behind the call nothing has changed but the slot, which C++ is called for with the same effect; it may go on
+  /// behind that call too. A group may go on in a block apart; a read may be put together, and then it is behind the
+  /// check, with a delta that is good for what was checked.
+  bool check_refill(u32 behind, const u8* thunk) {
     const Site* const site = site_of_slot(now_.reg[kT2]);
-    if (site == nullptr) return fail("a read across pages for a site that is not the block's");
+    if (site == nullptr) return fail("a refill for a site that is not the block's");
     const Site& of = *site;
     const Slot& slot = layout_.object->slots[of.slot];
-    if (!of.page_entries || of.write || !of.alone || of.segment != 0 || of.extent > kBounced ||
-        slot.base != reinterpret_cast<u64>(of.passed) || slot.limit != of.extent)
-      return fail("a read across pages for another kind of site");
+    if (of.access != AccessKind::Range || of.string || of.narrow || code32_ || slot.low != of.low ||
+        slot.extent != of.extent)
+      return fail("a refill for another kind of site");
+    if (!is_refill_of(of, thunk)) return fail("another refill than the site's");
+    const u32 behind_jump = behind + kBehindAccess + kBehindJump;
+    if (!starts_.contains(behind + kBehindAccess) || (!of.alone && !starts_.contains(behind_jump)))
+      return fail("a refill that goes on in the middle");
+    const Value address = now_.reg[kT1];
     forget_scratch();
     std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of.slot; });
-    return true;
+    const bool parts = of.parted;
+    if (!parts && !of.bounced) return true;
+    if (of.write != parts || !of.alone || of.segment != 0 || of.extent > kBounced)
+      return fail("a crossing access that is none");
+    State there = now_;
+    there.parts = parts;
+    there.facts.push_back({.slot = of.slot, .start = address, .size = of.extent, .write = of.write, .alone = true});
+    return go(behind_jump, there);
   }
 
-  /// Behind the call C++ is called with the same effect, and behind that is where it goes on when it could do it.
-  bool check_refill(u32 behind, const u8* thunk) {
-    const Site* const of = site_of_slot(now_.reg[kT2]);
-    if (of == nullptr) return fail("a refill for a site that is not the block's");
-    const Slot& slot = layout_.object->slots[of->slot];
-    if (of->access != AccessKind::Range || of->string || of->narrow || code32_ || slot.low != of->low ||
-        slot.extent != of->extent)
-      return fail("a refill for another kind of site");
-    bool right = of->page_entries && thunk == thunks_.part;
-    for (const auto& kinds : thunks_.refill)
-      right = right || (of->refilled && thunk == (of->alone ? kinds[of->write].alone : kinds[of->write].group));
-    if (!right) return fail("another refill than the site's");
-    if (!starts_.contains(behind + kBehindAccess) ||
-        (!of->alone && !starts_.contains(behind + kBehindAccess + kBehindJump)))
-      return fail("a refill that goes on in the middle");
-    forget_scratch();
-    std::erase_if(now_.facts, [&](const Fact& fact) { return fact.slot == of->slot; });
-    return true;
+  template <class Thunks>
+  static bool contains(const Thunks& thunks, const u8* thunk) {
+    return std::ranges::find(thunks, thunk) != std::end(thunks);
+  }
+
+  bool is_refill(const u8* thunk) const {
+    bool found = thunk == thunks_.part || contains(thunks_.bounce, thunk) || contains(thunks_.part_write, thunk);
+    for (const auto& kinds : thunks_.refill) {
+      for (const auto& refill : kinds)
+        found = found || thunk == refill.alone || thunk == refill.group || thunk == refill.crossing;
+    }
+    return found;
+  }
+
+  bool is_refill_of(const Site& site, const u8* thunk) const {
+    if (site.page_entries) {
+      if (!site.alone) return thunk == thunks_.part;
+      if (site.parted) return contains(thunks_.part_write, thunk);
+      return site.bounced && contains(thunks_.bounce, thunk);
+    }
+    if (!site.refilled) return false;
+    for (const auto& kinds : thunks_.refill) {
+      const auto& refill = kinds[site.write];
+      const u8* const own = site.bounced || site.parted ? refill.crossing : site.alone ? refill.alone : refill.group;
+      if (thunk == own) return true;
+    }
+    return false;
   }
 
   /// The site whose slot's byte offset this is; nullptr: none of the block's.

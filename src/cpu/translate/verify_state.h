@@ -41,6 +41,7 @@ struct State {
   std::vector<Fact> facts;
   std::vector<PageFact> page_facts;
   Compared flags;
+  bool parts = false;  ///< Context::parts are of the write that is known, and that comes next
 };
 
 /// What both have in common.
@@ -57,6 +58,7 @@ inline State meet(const State& a, const State& b, Symbols& symbols) {
   std::erase_if(both.page_facts,
                 [&](const PageFact& fact) { return std::ranges::find(b.page_facts, fact) == b.page_facts.end(); });
   if (!(a.flags == b.flags)) both.flags = {};
+  both.parts = a.parts && b.parts;
   return both;
 }
 

@@ -14,6 +14,7 @@ void Machine::forget_scratch() {
   now_.reg[kT2] = symbols_.fresh();
   now_.flags = {};
   now_.page_facts.clear();
+  now_.parts = false;
 }
 
 void Machine::fall_through(const Decoded& insn, const Compared& flags) {
