@@ -14,21 +14,6 @@
 namespace vireo::host {
 namespace {
 
-/// Ambient, bounding, then the three sets of the process itself (capabilities(7)). Without CAP_SETPCAP the bounding set
-/// stays as it is; with no_new_privs nothing is ever gained from it.
-Result<> drop_capabilities() {
-  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
-    if (::prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) {
-      return fail_errno(errno, "cannot drop a capability from the bounding set");
-    }
-  }
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-  if (::syscall(SYS_capset, &header, none) != 0) return fail_errno(errno, "cannot drop capabilities");
-  return {};
-}
-
 /// Opens, creates, renames and removes only below the folders, and opens what is readable, by landlock(7). False: a
 /// kernel without it (before 5.13, or not turned on) leaves this to the system call filter, which sees descriptors but
 /// no paths.
@@ -61,6 +46,21 @@ Result<bool> restrict_files(const SandboxNeeds& needs) {
 }
 
 }  // namespace
+
+/// Ambient, bounding, then the three sets of the process itself (capabilities(7)). Without CAP_SETPCAP the bounding set
+/// stays as it is; with no_new_privs nothing is ever gained from it.
+Result<> drop_capabilities() {
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) {
+      return fail_errno(errno, "cannot drop a capability from the bounding set");
+    }
+  }
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capset, &header, none) != 0) return fail_errno(errno, "cannot drop capabilities");
+  return {};
+}
 
 Result<> enter_sandbox(const SandboxNeeds& needs) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "cannot renounce new privileges");

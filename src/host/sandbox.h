@@ -37,5 +37,7 @@ struct SandboxNeeds {
 /// Called before any other thread is started: threads inherit all of it. After an error the process may be half locked
 /// in and should end.
 Result<> enter_sandbox(const SandboxNeeds& needs);
+/// The part of it that a helper process needs as well: the calling thread's capabilities are gone for good.
+Result<> drop_capabilities();
 
 }  // namespace vireo::host

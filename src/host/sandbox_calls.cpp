@@ -88,6 +88,7 @@ constexpr Row kAllowed[] = {
     // Sockets at which others connect
     {SCMP_SYS(accept4), "somebody connects", Only::Listeners},
     {SCMP_SYS(recvmsg), "what a connection brings, with descriptors", Only::Sockets},
+    {SCMP_SYS(shutdown), "one who connected is told that no more comes", Only::Sockets},
     {SCMP_SYS(fcntl), "how a file that is passed was opened", Only::Sockets, {equal(1, F_GETFL)}},
     {SCMP_SYS(newfstatat), "is the socket's name still ours?", Only::TheirFolders, {equal(3, 0)}},
     {SCMP_SYS(unlinkat), "the name goes at the end", Only::TheirFolders, {equal(2, 0)}},

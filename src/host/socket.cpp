@@ -1,6 +1,7 @@
 #include "host/socket.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -116,6 +117,22 @@ Moved receive(const Fd& socket, std::span<u8> bytes, std::vector<Fd>& passed) {
     }
   }
   return {.count = static_cast<std::size_t>(count), .ended = count == 0};
+}
+
+Moved receive(const Fd& socket, std::span<u8> bytes) {
+  ssize_t count = 0;
+  do {
+    count = ::read(socket.get(), bytes.data(), bytes.size());
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return {.count = 0, .ended = errno != EAGAIN};
+  return {.count = static_cast<std::size_t>(count), .ended = count == 0};
+}
+
+void end_sending(const Fd& socket) { ::shutdown(socket.get(), SHUT_WR); }
+
+bool peer_is_gone(const Fd& socket) {
+  pollfd state{.fd = socket.get(), .events = 0, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 Moved send(const Fd& socket, std::span<const u8> bytes) {

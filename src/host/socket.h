@@ -49,6 +49,12 @@ struct Moved {
 /// What there is to read, and the descriptors that come with it, appended to `passed`: at most 16 at once, the others
 /// are closed.
 Moved receive(const Fd& socket, std::span<u8> bytes, std::vector<Fd>& passed);
+/// The same without descriptors: any that come are closed.
+Moved receive(const Fd& socket, std::span<u8> bytes);
+/// The peer finds the end of what is sent, and may go on sending.
+void end_sending(const Fd& socket);
+/// The peer has closed its end.
+bool peer_is_gone(const Fd& socket);
 /// As much as the socket takes now.
 Moved send(const Fd& socket, std::span<const u8> bytes);
 
