@@ -4,13 +4,14 @@
 
 #include <cstdlib>
 #include <span>
+#include <type_traits>
 
 #include "base/bytes.h"
 #include "support/virtio_driver.h"
 
 namespace vireo::fuzz {
 
-/// `make` makes the device; `extra` is called for the operations of its own, with a byte.
+/// `make` makes the device; `extra` is called for the operations of its own, with a byte, and the driver if it wants.
 template <class Make, class Extra>
 void play(std::span<const u8> input, Make make, Extra extra) {
   using test::VirtioDriver;
@@ -64,7 +65,11 @@ void play(std::span<const u8> input, Make make, Extra extra) {
         driver.clock.advance(u64{in.take<u8>()} << 24);
         break;
       case 8:
-        extra(in.take<u8>());
+        if constexpr (std::is_invocable_v<Extra, u8, VirtioDriver&>) {
+          extra(in.take<u8>(), driver);
+        } else {
+          extra(in.take<u8>());
+        }
         break;
       case 9:
       case 10:
