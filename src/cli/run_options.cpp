@@ -7,6 +7,7 @@
 #include "cli/console_option.h"
 #include "cli/disk_option.h"
 #include "cli/net_option.h"
+#include "cli/vsock_option.h"
 #include "machine/spec/spec.h"
 
 namespace vireo::cli {
@@ -136,6 +137,14 @@ constexpr RunOption kOptions[] = {
      "port of the host into the guest; tap: an interface of the host; socket: a wire to another machine, by listen=, "
      "connect= or datagram= and local=. All take mac= and mtu= (user)",
      set_nics, true},
+    {"vsock", "socket=FILE[,cid=N]", 1,
+     "sockets between guest and host (AF_VSOCK) by a Unix socket: who connects to FILE and says \"CONNECT PORT\" "
+     "reaches "
+     "the guest's PORT; the guest's connections to port P of the host (CID 2) reach FILE_P. cid= is the guest's (3)",
+     [](vmm::Config& config, Values values) -> Result<> {
+       TRY_ASSIGN(config.vsock, parse_vsock(values[0]));
+       return {};
+     }},
     {"memory", "SIZE", 1, "memory, with K, M, G or T for powers of 1024 (512M)",
      [](vmm::Config& config, Values values) -> Result<> {
        TRY_ASSIGN(config.memory, parse_size(values[0]));

@@ -65,6 +65,11 @@ struct NetConfig {
   net::SocketOptions socket;
 };
 
+struct VsockConfig {
+  u32 cid = 3;         ///< the guest's context ID
+  std::string socket;  ///< path
+};
+
 struct Config {
   std::optional<std::string> name;
   std::string kernel, initrd;         ///< paths, empty: none
@@ -79,6 +84,7 @@ struct Config {
   std::vector<DiskConfig> disks;
   SeedConfig seed;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
+  std::optional<VsockConfig> vsock;
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;

@@ -8,6 +8,7 @@
 #include "host/sandbox.h"
 #include "host/thread.h"
 #include "host/tsc.h"
+#include "net/vsock/unix_streams.h"
 #include "vmm/cards.h"
 #include "vmm/console_commands.h"
 #include "vmm/control_commands.h"
@@ -163,6 +164,10 @@ Result<int> run(const Config& config) {
 
   // The machine, without a guest in it yet.
   TRY_ASSIGN(const auto loop, host::Loop::create());
+  std::unique_ptr<net::UnixStreams> vsock;
+  if (config.vsock) {
+    TRY_ASSIGN(vsock, net::UnixStreams::create(*loop, config.vsock->socket));
+  }
   TRY_ASSIGN(auto consoles, Consoles::create(config));
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
@@ -179,6 +184,7 @@ Result<int> run(const Config& config) {
                           .disks = {},
                           .nics = network.nics(),
                           .console_ports = {},
+                          .vsock = {},
                           .balloon = true,
                           .random = host::fill_random,
                           .make_vcpu = {},
@@ -186,6 +192,7 @@ Result<int> run(const Config& config) {
                           .make_fabric = {},
                           .open_file = {}};
   for (const auto& disk : disks) pc_host.disks.push_back({.disk = disk.image.get(), .serial = disk.serial});
+  if (vsock) pc_host.vsock = {.cid = config.vsock->cid, .backend = vsock.get()};
   pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
     return cpu::x86::make_cpuid(
@@ -237,6 +244,7 @@ Result<int> run(const Config& config) {
   for (const auto& port : consoles.ports()) {
     if (port.listener != nullptr) listeners.push_back(port.listener);
   }
+  if (vsock) listeners.push_back(&vsock->listener());
   if (control) {
     add_commands(*control, {.life = life,
                             .pc = *pc,

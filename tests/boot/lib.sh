@@ -58,8 +58,24 @@ start() {
   local kernel=$1 cpus=$2 memory=$3 append=$4 initrd=$guests/initrd
   shift 4
   [ ! -e "$initrd-$kernel" ] || initrd=$initrd-$kernel
+  if [ -d "$work/more" ]; then # archives may stand one behind the other
+    (cd "$work/more" && find . -print0 | cpio --null --quiet -o -H newc -R 0:0) | cat "$initrd" - >"$work/initrd"
+    initrd=$work/initrd
+  fi
   start_process --kernel "$guests/$kernel" --initrd "$initrd" --append "console=ttyS0 $append" \
     --memory "${memory}M" --cpus "$cpus" "$@"
+}
+
+# What a test adds to the guest's initramfs: add_to_initrd FILE NAME puts a file into /bin, build_for_guest SOURCE NAME a
+# static program. With vireo.init=script the guest runs /bin/script.
+add_to_initrd() {
+  mkdir -p "$work/more/bin"
+  cp "$1" "$work/more/bin/$2"
+  chmod 755 "$work/more/bin/$2"
+}
+build_for_guest() {
+  mkdir -p "$work/more/bin"
+  gcc -O1 -static -Wall -Wextra -Werror -o "$work/more/bin/$2" "$1"
 }
 
 type_line() { printf '%s\n' "$1" >&"$input"; }

@@ -91,13 +91,16 @@ void Board::place() {
   mmio_.add(layout::kIoApic, irq::IoApic::kSize, ioapic_);
 }
 
-void Board::plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device> device) {
-  auto& function = virtio_.emplace_back(
-      virtio::PciDevice::Setup{
-          .name = std::move(name), .memory = memory_, .clock = clock_, .msi = msi_, .pin = pci_.intx(slot, 0)},
-      std::move(device));
-  pci_.attach(slot, 0, function);
-  virtio_slots_.push_back(slot);
+void Board::plug(layout::Place place, std::string name, std::unique_ptr<virtio::Device> device, bool shared) {
+  auto& function = virtio_.emplace_back(virtio::PciDevice::Setup{.name = std::move(name),
+                                                                 .memory = memory_,
+                                                                 .clock = clock_,
+                                                                 .msi = msi_,
+                                                                 .pin = pci_.intx(place.slot, 0),
+                                                                 .multi_function = shared},
+                                        std::move(device));
+  pci_.attach(place.slot, place.function, function);
+  virtio_places_.push_back(place);
   stateful_.push_back(&function);
 }
 
@@ -107,9 +110,9 @@ void Board::reset() {
 }
 
 void Board::assign_bars() {
-  for (const unsigned slot : virtio_slots_) {
-    const u64 bar = (u64{slot} << 15) + pci::reg::BaseAddress0 + 4 * virtio::window::kBar;
-    pci_.ecam().mmio_write(bar, 4, layout::kPciMemory + slot * u64{virtio::window::kSize});
+  for (const auto& [slot, function] : virtio_places_) {
+    const u64 bar = (u64{slot} << 15) + (u64{function} << 12) + pci::reg::BaseAddress0 + 4 * virtio::window::kBar;
+    pci_.ecam().mmio_write(bar, 4, layout::kPciMemory + (slot + function * pci::kDevices) * u64{virtio::window::kSize});
   }
 }
 

@@ -18,6 +18,7 @@
 #include "irq/pic/pic.h"
 #include "machine/bus/bus.h"
 #include "machine/pc/fabric.h"
+#include "machine/pc/layout.h"
 #include "machine/pc/ports.h"
 #include "pci/root/root.h"
 #include "virtio/pci/pci_device.h"
@@ -39,8 +40,9 @@ class Board final : public vm::MachineIo {
   };
   /// References in the set-up outlive the board.
   explicit Board(const Setup& setup);
-  /// A virtio device in a slot of PCI's bus 0 that is free. `name` is that of its state. Before the machine is booted.
-  void plug(unsigned slot, std::string name, std::unique_ptr<virtio::Device> device);
+  /// A virtio device at a place of PCI's bus 0 that is free. `name` is that of its state; `shared`: it is function 0
+  /// and its slot has others. Before the machine is booted.
+  void plug(layout::Place place, std::string name, std::unique_ptr<virtio::Device> device, bool shared = false);
 
   u64 mmio_read(u64 gpa, u8 size) override;
   void mmio_write(u64 gpa, u8 size, u64 value) override;
@@ -113,7 +115,7 @@ class Board final : public vm::MachineIo {
   vm::Clock& clock_;
   vm::MsiSink& msi_;
   std::deque<virtio::PciDevice> virtio_;
-  std::vector<unsigned> virtio_slots_;
+  std::vector<layout::Place> virtio_places_;
   ConfigPorts config_ports_{*this};
 
   Bus<vm::PortDevice> ports_;

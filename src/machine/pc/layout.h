@@ -50,6 +50,12 @@ constexpr unsigned ioapic_pin(unsigned isa_irq) { return isa_irq == kPitIrq ? 2 
 constexpr unsigned kRngSlot = 1, kBalloonSlot = 2, kConsoleSlot = 3, kFirstPortSlot = 4, kFirstNicSlot = 8,
                    kNicSlots = 8, kFirstDiskSlot = 16, kDiskSlots = 16;
 constexpr unsigned kMaxConsolePorts = 31;
+/// A device's slot and function. Devices that few machines have share the slots of two that every machine has, whose
+/// function 0 a guest must find to look for the others.
+struct Place {
+  unsigned slot = 0, function = 0;
+};
+constexpr Place kVsock = {kRngSlot, 1};
 
 /// RAM of `size` bytes around the holes.
 std::vector<vm::GuestMemory::Slot> memory_slots(u64 size);

@@ -27,6 +27,7 @@
 #include "machine/pc/ports.h"
 #include "machine/spec/spec.h"
 #include "net/api/backend.h"
+#include "net/api/streams.h"
 #include "virtio/balloon/balloon.h"
 #include "virtio/console/console.h"
 #include "vm/device/device.h"
@@ -53,6 +54,12 @@ struct PcNic {
   std::optional<u16> mtu = {};  ///< what the guest is told, bytes
 };
 
+/// The guest's sockets; what is behind them outlives the machine.
+struct PcVsock {
+  u32 cid = 3;  ///< the guest's context ID, 3 or more
+  net::StreamBackend* backend = nullptr;
+};
+
 /// What the machine stands on. References outlive it.
 struct PcHost {
   vm::Clock& clock;
@@ -61,6 +68,7 @@ struct PcHost {
   std::vector<PcDisk> disks = {};                       ///< virtio-blk, at most layout::kDiskSlots
   std::vector<PcNic> nics = {};                         ///< virtio-net, at most layout::kNicSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
+  std::optional<PcVsock> vsock = {};                    ///< goes with `random`
   bool balloon = false;                                 ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};

@@ -1,12 +1,14 @@
 #include "machine/pc/slots.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "machine/pc/layout.h"
 #include "virtio/blk/blk.h"
 #include "virtio/console/console.h"
 #include "virtio/net/net.h"
 #include "virtio/rng/rng.h"
+#include "virtio/vsock/vsock.h"
 
 namespace vireo::machine {
 namespace {
@@ -18,25 +20,31 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   PluggedDevices plugged;
-  if (host.random) board.plug(layout::kRngSlot, "virtio_rng", std::make_unique<virtio::Rng>(host.random));
+  assert(host.random || !host.vsock);  // a slot begins with its function 0
+  if (host.random) {
+    board.plug({layout::kRngSlot}, "virtio_rng", std::make_unique<virtio::Rng>(host.random), host.vsock.has_value());
+  }
+  if (host.vsock) {
+    board.plug(layout::kVsock, "virtio_vsock", std::make_unique<virtio::Vsock>(host.vsock->cid, *host.vsock->backend));
+  }
   if (host.balloon) {
     auto balloon = std::make_unique<virtio::Balloon>();
     plugged.balloon = balloon.get();
-    board.plug(layout::kBalloonSlot, "virtio_balloon", std::move(balloon));
+    board.plug({layout::kBalloonSlot}, "virtio_balloon", std::move(balloon));
   }
   if (host.console_ports.size() > layout::kMaxConsolePorts) {
     return fail(ErrorKind::Usage, "there are {} ports of the virtio console; it has up to {}",
                 host.console_ports.size(), layout::kMaxConsolePorts);
   }
   if (!host.console_ports.empty()) {
-    board.plug(layout::kConsoleSlot, "virtio_console", std::make_unique<virtio::Console>(host.console_ports));
+    board.plug({layout::kConsoleSlot}, "virtio_console", std::make_unique<virtio::Console>(host.console_ports));
   }
   if (host.disks.size() > layout::kDiskSlots) {
     return fail(ErrorKind::Usage, "there are {} disks; a machine has up to {}", host.disks.size(), layout::kDiskSlots);
   }
   for (unsigned i = 0; i < host.disks.size(); ++i) {
     const auto& [disk, serial] = host.disks[i];
-    board.plug(layout::kFirstDiskSlot + i, "virtio_blk" + std::to_string(i),
+    board.plug({layout::kFirstDiskSlot + i}, "virtio_blk" + std::to_string(i),
                std::make_unique<virtio::Blk>(*disk, serial, std::min(cpus, kMaxDiskQueues)));
   }
   if (host.nics.size() > layout::kNicSlots) {
@@ -46,7 +54,7 @@ Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned c
   for (unsigned i = 0; i < host.nics.size(); ++i) {
     const auto& nic = host.nics[i];
     board.plug(
-        layout::kFirstNicSlot + i, kNicStateName + std::to_string(i),
+        {layout::kFirstNicSlot + i}, kNicStateName + std::to_string(i),
         std::make_unique<virtio::Net>(virtio::Net::Setup{.backend = *nic.backend, .mac = nic.mac, .mtu = nic.mtu}));
   }
   return plugged;

@@ -8,14 +8,15 @@
 namespace vireo::virtio {
 namespace {
 
-pci::ConfigSpace make_config(const Device& device) {
+pci::ConfigSpace make_config(const Device& device, bool multi_function) {
   pci::ConfigSpace config(pci::HeaderType::Device, {.vendor = kPciVendor,
                                                     .device = static_cast<u16>(kPciDevice + device.id()),
                                                     .class_code = device.pci_class(),
                                                     .revision = kPciRevision,
                                                     .subsystem_vendor = kPciVendor,
                                                     .subsystem = kPciSubsystem,
-                                                    .interrupt_pin = 1});
+                                                    .interrupt_pin = 1,
+                                                    .multi_function = multi_function});
   config.add_bar(window::kBar, pci::BarKind::Memory64, window::kSize);
   return config;
 }
@@ -30,7 +31,7 @@ PciDevice::PciDevice(const Setup& setup, std::unique_ptr<Device> device)
       pin_(setup.pin),
       clock_(setup.clock),
       device_(std::move(device)),
-      config_(make_config(*device_)),
+      config_(make_config(*device_, setup.multi_function)),
       msix_(config_, static_cast<unsigned>(device_->queues().size()) + 1,
             {.bar = window::kBar, .table = window::MsixTable, .pending = window::MsixPending}, setup.msi) {
   const auto sizes = device_->queues();

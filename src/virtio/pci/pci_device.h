@@ -41,7 +41,8 @@ class PciDevice final : public pci::Function,
     vm::GuestMemory& memory;
     vm::Clock& clock;
     vm::MsiSink& msi;
-    vm::IrqLine& pin;  ///< INTA
+    vm::IrqLine& pin;             ///< INTA
+    bool multi_function = false;  ///< function 0 of a slot that has others
   };
   PciDevice(const Setup& setup, std::unique_ptr<Device> device);
   ~PciDevice() override;
