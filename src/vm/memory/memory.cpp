@@ -19,7 +19,7 @@ void barrier_on_all_threads() {
 
 }  // namespace
 
-Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots) {
+Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots, Sharing sharing) {
   u64 size = 0;
   u64 end = 0;
   for (const auto& slot : slots) {
@@ -31,7 +31,8 @@ Result<GuestMemory> GuestMemory::create(std::vector<Slot> slots) {
     size += slot.size;
   }
   GuestMemory memory;
-  TRY_ASSIGN(memory.ram_, host::Map::anonymous(size));
+  TRY_ASSIGN(memory.ram_,
+             sharing == Sharing::Shared ? host::Map::shared(size, "vireo-ram") : host::Map::anonymous(size));
   TRY_ASSIGN(memory.generations_, host::Map::anonymous(align_up((size >> kChunkShift) * sizeof(u32), kPageSize)));
   TRY_ASSIGN(memory.users_, host::Map::anonymous(align_up((size >> kPageShift) * sizeof(u16), kPageSize)));
   memory.generations_.set_huge_pages(false);

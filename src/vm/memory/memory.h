@@ -55,12 +55,16 @@ class GuestMemory {
   };
   static constexpr unsigned kChunkShift = 8;
 
-  /// Slots must be disjoint, sorted by gpa, and cover the mapping without gaps.
-  static Result<GuestMemory> create(std::vector<Slot> slots);
+  /// Slots must be disjoint, sorted by gpa, and cover the mapping without gaps. Shared memory may be given to another
+  /// process, which is to tell what it writes by note_write here.
+  enum class Sharing : u8 { Private, Shared };
+  static Result<GuestMemory> create(std::vector<Slot> slots, Sharing sharing = Sharing::Private);
 
   u8* base() const { return ram_.data(); }
   u64 size() const { return ram_.size(); }
   std::span<const Slot> slots() const { return slots_; }
+  /// Of shared memory, by offset; else empty.
+  const host::Fd& file() const { return ram_.file(); }
 
   /// Offset of [gpa, gpa+length) if it lies in one slot, else kNone.
   u64 offset_of(u64 gpa, u64 length) const {
