@@ -43,7 +43,8 @@ bool restrict_child() {
     allow(call);
   }
   if (error == 0) {
-    error = ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    const scmp_arg_cmp of_unix{.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX, .datum_b = 0};
+    error = ::seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &of_unix);
   }
   if (error == 0) error = ::seccomp_load(filter);
   ::seccomp_release(filter);

@@ -66,6 +66,7 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(writev), "the C library's last words (abort, assert)"},
     {SCMP_SYS(pread64), "boot files, the pagemap, the kept state file"},
     {SCMP_SYS(sendto), "output to a socket, to its peer alone", Only::Any, {equal(4, 0), equal(5, 0)}},
+    {SCMP_SYS(shutdown), "a connection ends, or half of one"},
     {SCMP_SYS(lseek), "boot files"},
     {SCMP_SYS(ftruncate), "boot files in memory are emptied after use"},
     {SCMP_SYS(fsync), "a saved file is on the disk before it gets its name"},
@@ -88,7 +89,6 @@ constexpr Row kAllowed[] = {
     // Sockets at which others connect
     {SCMP_SYS(accept4), "somebody connects", Only::Listeners},
     {SCMP_SYS(recvmsg), "what a connection brings, with descriptors", Only::Sockets},
-    {SCMP_SYS(shutdown), "one who connected is told that no more comes", Only::Sockets},
     {SCMP_SYS(fcntl), "how a file that is passed was opened", Only::Sockets, {equal(1, F_GETFL)}},
     {SCMP_SYS(newfstatat), "is the socket's name still ours?", Only::TheirFolders, {equal(3, 0)}},
     {SCMP_SYS(unlinkat), "the name goes at the end", Only::TheirFolders, {equal(2, 0)}},
@@ -119,7 +119,6 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(recvfrom), "bytes to the guest", Only::Internet},
     {SCMP_SYS(recvmsg), "errors that a datagram met", Only::Internet},
     {SCMP_SYS(readv), "bytes to the guest", Only::Internet},
-    {SCMP_SYS(shutdown), "half of a connection ends", Only::Internet},
     {SCMP_SYS(setsockopt), "what libslirp wants of sockets", Only::Internet},
     {SCMP_SYS(getsockopt), "whether a connection came about", Only::Internet},
     {SCMP_SYS(getsockname), "the port of a forward", Only::Internet},

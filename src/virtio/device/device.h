@@ -71,6 +71,8 @@ class Device {
 
   // ---- What it has to keep besides queues and features. Loading checks before it changes anything.
 
+  /// Why it cannot be saved now (WrongState): only for what others must do first, such as the guest. Any thread.
+  virtual Result<> can_save() const { return {}; }
   virtual std::vector<u8> save() const { return {}; }
   virtual Result<> load(std::span<const u8> state) {
     return state.empty() ? Result<>{} : fail(ErrorKind::Usage, "there is more of it than the device has");

@@ -60,6 +60,8 @@ class PciDevice final : public pci::Function,
   void pause() override;
   void resume() override;
 
+  /// See Device::can_save.
+  Result<> can_save() const { return device_->can_save(); }
   const std::string& name() const { return name_; }
   /// What it has done since it was built.
   std::vector<Queue::Counts> counts() const;
