@@ -7,6 +7,7 @@
 #include "cli/console_option.h"
 #include "cli/disk_option.h"
 #include "cli/net_option.h"
+#include "cli/share_option.h"
 #include "cli/vsock_option.h"
 #include "machine/spec/spec.h"
 
@@ -109,6 +110,18 @@ Result<> set_nics(vmm::Config& config, Values values) {
   return {};
 }
 
+Result<> set_shares(vmm::Config& config, Values values) {
+  config.shares.clear();
+  for (const auto& value : values) {
+    TRY_ASSIGN(auto share, parse_share(value));
+    for (const auto& other : config.shares) {
+      if (other.tag == share.tag) return fail(ErrorKind::Usage, "two folders have the tag {}", share.tag);
+    }
+    config.shares.push_back(std::move(share));
+  }
+  return {};
+}
+
 constexpr RunOption kOptions[] = {
     {"kernel", "FILE", 1, "Linux bzImage, or ELF kernel with a PVH note",
      [](vmm::Config& config, Values values) { return set_path(config.kernel, values[0]); }},
@@ -137,6 +150,11 @@ constexpr RunOption kOptions[] = {
      "port of the host into the guest; tap: an interface of the host; socket: a wire to another machine, by listen=, "
      "connect= or datagram= and local=. All take mac= and mtu= (user)",
      set_nics, true},
+    {"share", "tag=NAME,path=FOLDER[,readonly]|tag=NAME,socket=FILE", 1,
+     "a folder of the host, which the guest mounts by its tag (mount -t virtiofs NAME FOLDER); may be given again. "
+     "path= "
+     "starts virtiofsd for it, socket= connects to one that runs",
+     set_shares, true},
     {"vsock", "socket=FILE[,cid=N]", 1,
      "sockets between guest and host (AF_VSOCK) by a Unix socket: who connects to FILE and says \"CONNECT PORT\" "
      "reaches "

@@ -70,6 +70,14 @@ struct VsockConfig {
   std::string socket;  ///< path
 };
 
+/// A folder of the host in the guest; one of path and socket is given.
+struct ShareConfig {
+  std::string tag;     ///< the guest's name for it
+  std::string path;    ///< folder
+  std::string socket;  ///< of a virtiofsd that runs already
+  bool read_only = false;
+};
+
 struct Config {
   std::optional<std::string> name;
   std::string kernel, initrd;         ///< paths, empty: none
@@ -85,6 +93,7 @@ struct Config {
   SeedConfig seed;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has
   std::optional<VsockConfig> vsock;
+  std::vector<ShareConfig> shares;
   OnCrash on_crash = OnCrash::Stop;
   std::optional<SaveOn> save_on;
   AfterSave after_save = AfterSave::GoOn;

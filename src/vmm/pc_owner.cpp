@@ -40,6 +40,7 @@ void PcOwner::press_power_button() {
 Result<> PcOwner::save(bool complete) {
   if (finishing_)
     return fail(ErrorKind::WrongState, "the save before is still being written to {}", setup_.save_place.path());
+  TRY(setup_.pc.can_save());
   const u64 began = host::Loop::now_ns();
   TRY_ASSIGN(auto file, host::NewFile::create(setup_.save_place));
   auto save = std::make_unique<Save>(std::move(file));

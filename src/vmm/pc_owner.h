@@ -33,7 +33,8 @@ class PcOwner final : public Machine {
     Notices notice;
   };
   explicit PcOwner(Setup setup) : setup_(std::move(setup)) {
-    if (setup_.save_place) pagemap_file_ = host::Pagemap::open();
+    // It does not tell of what others have written into shared memory.
+    if (setup_.save_place && !setup_.pc.memory().file()) pagemap_file_ = host::Pagemap::open();
   }
   /// Waits for a save that is still being written.
   ~PcOwner() override;

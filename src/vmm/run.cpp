@@ -21,6 +21,7 @@
 #include "vmm/pc_owner.h"
 #include "vmm/saved_machine.h"
 #include "vmm/seed_disk.h"
+#include "vmm/shares.h"
 
 namespace vireo::vmm {
 namespace {
@@ -168,6 +169,7 @@ Result<int> run(const Config& config) {
   if (config.vsock) {
     TRY_ASSIGN(vsock, net::UnixStreams::create(*loop, config.vsock->socket));
   }
+  TRY_ASSIGN(auto shares, Shares::open(config.shares, *loop));
   TRY_ASSIGN(auto consoles, Consoles::create(config));
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
@@ -185,6 +187,8 @@ Result<int> run(const Config& config) {
                           .nics = network.nics(),
                           .console_ports = {},
                           .vsock = {},
+                          .shares = shares.shares(),
+                          .shared_memory = !config.shares.empty(),
                           .balloon = true,
                           .random = host::fill_random,
                           .make_vcpu = {},
@@ -211,6 +215,7 @@ Result<int> run(const Config& config) {
   pc_host.ports_changed = [&] { life.ask_for_work([&] { pc->ports().serve(); }); };
   pc_host.card_removed = [&](const std::string& id) { cards->forget(id); };
   TRY_ASSIGN(pc, machine::Pc::create(spec, std::move(pc_host)));
+  TRY(shares.start(pc->memory()));
   cards = std::make_unique<Cards>(*pc, life, std::vector<CardKind>{});
 
   PcOwner owner({.pc = *pc,

@@ -72,6 +72,10 @@ class PcMachine final : public Pc {
   void resume_devices() override {
     for (auto& device : board_->virtio()) device.resume();
   }
+  Result<> can_save() const override {
+    for (const auto& device : board_->virtio()) TRY(device.can_save());
+    return {};
+  }
   std::vector<DeviceStats> device_stats() const override;
   virtio::Balloon* balloon() override { return plugged_.balloon; }
   void press_power_button() override { board_->acpi_pm().press_power_button(); }
@@ -195,7 +199,9 @@ Result<std::unique_ptr<Pc>> Pc::create(const Spec& spec, PcHost host) {
   for (const auto* path : {&spec.kernel, &spec.initrd}) {
     if (!path->empty()) TRY(open_file(host, *path));
   }
-  TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory)));
+  TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory),
+                                                  host.shared_memory ? vm::GuestMemory::Sharing::Shared
+                                                                     : vm::GuestMemory::Sharing::Private));
   auto machine = std::make_unique<PcMachine>(spec, std::move(host), std::move(memory));
   TRY(machine->build());
   return machine;

@@ -28,6 +28,7 @@
 #include "machine/spec/spec.h"
 #include "net/api/backend.h"
 #include "net/api/streams.h"
+#include "vhost/api/backend.h"
 #include "virtio/balloon/balloon.h"
 #include "virtio/console/console.h"
 #include "vm/device/device.h"
@@ -60,6 +61,12 @@ struct PcVsock {
   net::StreamBackend* backend = nullptr;
 };
 
+/// A folder of the host, served by another process that outlives the machine.
+struct PcShare {
+  std::string tag;  ///< 1..36 bytes
+  vhost::Backend* backend = nullptr;
+};
+
 /// What the machine stands on. References outlive it.
 struct PcHost {
   vm::Clock& clock;
@@ -69,6 +76,8 @@ struct PcHost {
   std::vector<PcNic> nics = {};                         ///< virtio-net, at most layout::kNicSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
   std::optional<PcVsock> vsock = {};                    ///< goes with `random`
+  std::vector<PcShare> shares = {};                     ///< go with `balloon`; at most layout::kMaxShares
+  bool shared_memory = false;                           ///< another process will map the guest's memory
   bool balloon = false;                                 ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};
@@ -118,6 +127,8 @@ class Pc {
   /// machine that was booted or restored begins with resume_devices().
   virtual void pause_devices() = 0;
   virtual void resume_devices() = 0;
+  /// Why the machine cannot be saved as it is: WrongState. Any thread.
+  virtual Result<> can_save() const = 0;
   /// Any thread.
   virtual std::vector<DeviceStats> device_stats() const = 0;
   /// The memory balloon, or nullptr; its host's side is any thread's.

@@ -6,6 +6,7 @@
 #include "machine/pc/layout.h"
 #include "virtio/blk/blk.h"
 #include "virtio/console/console.h"
+#include "virtio/fs/fs.h"
 #include "virtio/net/net.h"
 #include "virtio/rng/rng.h"
 #include "virtio/vsock/vsock.h"
@@ -20,7 +21,7 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   PluggedDevices plugged;
-  assert(host.random || !host.vsock);  // a slot begins with its function 0
+  assert((host.random || !host.vsock) && (host.balloon || host.shares.empty()));  // a slot begins with its function 0
   if (host.random) {
     board.plug({layout::kRngSlot}, "virtio_rng", std::make_unique<virtio::Rng>(host.random), host.vsock.has_value());
   }
@@ -30,7 +31,16 @@ Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned c
   if (host.balloon) {
     auto balloon = std::make_unique<virtio::Balloon>();
     plugged.balloon = balloon.get();
-    board.plug({layout::kBalloonSlot}, "virtio_balloon", std::move(balloon));
+    board.plug({layout::kBalloonSlot}, "virtio_balloon", std::move(balloon), !host.shares.empty());
+  }
+  if (host.shares.size() > layout::kMaxShares) {
+    return fail(ErrorKind::Usage, "there are {} shared folders; a machine has up to {}", host.shares.size(),
+                layout::kMaxShares);
+  }
+  for (unsigned i = 0; i < host.shares.size(); ++i) {
+    const auto& [tag, backend] = host.shares[i];
+    board.plug({layout::kFirstShare.slot, layout::kFirstShare.function + i}, "virtio_fs" + std::to_string(i),
+               std::make_unique<virtio::Fs>(tag, *backend));
   }
   if (host.console_ports.size() > layout::kMaxConsolePorts) {
     return fail(ErrorKind::Usage, "there are {} ports of the virtio console; it has up to {}",
