@@ -156,7 +156,7 @@ void Fs::reset() {
 void Fs::unmount() {
   mounted_ = false;
   const auto scratch = backend_.scratch();
-  const InHeader header{.len = sizeof header, .opcode = FUSE_DESTROY};
+  const InHeader header{.len = sizeof header, .opcode = FUSE_DESTROY, .unique = 1};  // 0 would want no answer
   store(scratch.data(), header);
   const std::array in{iovec{.iov_base = scratch.data(), .iov_len = sizeof(InHeader)}};
   const std::array out{iovec{.iov_base = scratch.data() + sizeof(InHeader), .iov_len = sizeof(OutHeader)}};
