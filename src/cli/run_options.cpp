@@ -87,6 +87,15 @@ Result<> set_serial(vmm::Config& config, Values values) {
   return {};
 }
 
+Result<> set_virtio_consoles(vmm::Config& config, Values values) {
+  config.virtio_consoles.clear();
+  for (const auto& value : values) {
+    TRY_ASSIGN(auto port, parse_virtio_console(value));
+    config.virtio_consoles.push_back(std::move(port));
+  }
+  return {};
+}
+
 Result<> set_disks(vmm::Config& config, Values values) {
   config.disks.clear();
   for (const auto& value : values) {
@@ -207,6 +216,11 @@ constexpr RunOption kOptions[] = {
      set_console},
     {"serial", "pty|none|file,path=FILE|socket,path=FILE|stdio", 1,
      "a further serial port, and where it goes; may be given three times", set_serial, true},
+    {"virtio-console", "pty|none|file,path=FILE|socket,path=FILE|stdio[,name=NAME]", 1,
+     "a port of the virtio console, and where it goes; may be given again. A terminal (hvc0 in Linux), or with name= "
+     "plain "
+     "bytes at /dev/virtio-ports/NAME",
+     set_virtio_consoles, true},
     {"on-crash", "stop|reboot", 1, "what follows a triple fault (stop)",
      [](vmm::Config& config, Values values) -> Result<> {
        using enum vmm::OnCrash;

@@ -65,6 +65,12 @@ struct NetConfig {
   net::SocketOptions socket;
 };
 
+/// A port of the virtio console.
+struct VirtioConsole {
+  Console console;
+  std::string name;  ///< given: plain bytes at /dev/virtio-ports/NAME in the guest; empty: a terminal, hvc0 and so on
+};
+
 struct VsockConfig {
   u32 cid = 3;         ///< the guest's context ID
   std::string socket;  ///< path
@@ -89,6 +95,7 @@ struct Config {
   std::optional<u64> code_cache;  ///< translated code of all CPUs, bytes
   Console console;                ///< of the first serial port
   std::vector<Console> serial;    ///< of further ones
+  std::vector<VirtioConsole> virtio_consoles;
   std::vector<DiskConfig> disks;
   SeedConfig seed;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has

@@ -7,7 +7,6 @@
 #include "chardev/pty/pty.h"
 #include "chardev/socket/socket.h"
 #include "chardev/stdio/stdio.h"
-#include "machine/pc/pc.h"
 
 namespace vireo::vmm {
 namespace {
@@ -62,10 +61,22 @@ Result<Consoles> Consoles::create(const Config& config) {
     return fail(ErrorKind::Usage, "--serial: a machine has at most {} serial ports, the one of --console included",
                 machine::kMaxSerialPorts);
   }
+  consoles.serial_ = consoles.wanted_.size();
+  for (const auto& [console, name] : config.virtio_consoles) {
+    if (!name.empty() && std::ranges::count(consoles.names_, name) != 0) {
+      return fail(ErrorKind::Usage, "--virtio-console: two ports have the name {}", name);
+    }
+    consoles.wanted_.push_back(console);
+    consoles.names_.push_back(name);
+  }
   if (std::ranges::count(consoles.wanted_, Kind::Stdio, &Console::kind) > 1) {
-    return fail(ErrorKind::Usage,
-                "--serial: standard input and output are taken by another serial port; give --console "
-                "another place, or name another here");
+    return fail(
+        ErrorKind::Usage,
+        "{}: standard input and output are taken by another port; give --console another place, or name another "
+        "here",
+        std::ranges::count(std::span(consoles.wanted_).first(consoles.serial_), Kind::Stdio, &Console::kind) > 1
+            ? "--serial"
+            : "--virtio-console");
   }
   consoles.late_->resize(consoles.wanted_.size());
   return consoles;
@@ -73,8 +84,16 @@ Result<Consoles> Consoles::create(const Config& config) {
 
 std::vector<chardev::ByteChannel*> Consoles::channels() {
   std::vector<chardev::ByteChannel*> channels;
-  for (auto& channel : *late_) channels.push_back(&channel);
+  for (std::size_t i = 0; i < serial_; ++i) channels.push_back(&(*late_)[i]);
   return channels;
+}
+
+std::vector<virtio::ConsolePort> Consoles::virtio_ports() {
+  std::vector<virtio::ConsolePort> ports;
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    ports.push_back({.channel = &(*late_)[serial_ + i], .name = names_[i], .console = names_[i].empty()});
+  }
+  return ports;
 }
 
 Result<> Consoles::open(host::Loop& loop, const std::function<void()>& left, const Notices& notice) {
@@ -84,7 +103,7 @@ Result<> Consoles::open(host::Loop& loop, const std::function<void()>& left, con
       if ((wanted_[i].kind == Kind::Stdio) != terminal) continue;
       TRY_ASSIGN(auto opened, open_one(wanted_[i], loop, left));
       auto& port = ports_[i];
-      port.name = fmt::format("serial{}", i);
+      port.name = i < serial_ ? fmt::format("serial{}", i) : fmt::format("virtconsole{}", i - serial_);
       port.place = std::move(opened.place);
       port.connected = std::move(opened.connected);
       port.listener = opened.listener;

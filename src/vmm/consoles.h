@@ -1,4 +1,5 @@
-// The serial ports' outsides: opened after the machine is built, kept until its end.
+// The outsides of serial ports and of the virtio console's ports: opened after the machine is built, kept until its
+// end.
 #pragma once
 
 #include <deque>
@@ -11,6 +12,7 @@
 #include "chardev/ring/ring.h"
 #include "host/loop.h"
 #include "host/socket.h"
+#include "machine/pc/pc.h"
 #include "vmm/config.h"
 #include "vmm/late_channel.h"
 #include "vmm/notice.h"
@@ -24,6 +26,7 @@ class Consoles {
 
   /// For the machine, in the ports' order; they outlive it.
   std::vector<chardev::ByteChannel*> channels();
+  std::vector<virtio::ConsolePort> virtio_ports();
 
   /// The terminal comes last, and is raw from then on. `left` is called when the person there leaves. Says where pseudo
   /// terminals are.
@@ -32,7 +35,7 @@ class Consoles {
 
   /// One port as a program sees it.
   struct Port {
-    std::string name;                              ///< "serial0"
+    std::string name;                              ///< "serial0", "virtconsole0"
     std::string place;                             ///< "pty:/dev/pts/3"
     std::function<bool()> connected;               ///< somebody is there; empty: always
     const host::UnixListener* listener = nullptr;  ///< of a socket
@@ -42,7 +45,9 @@ class Consoles {
   std::span<const Port> ports() const { return ports_; }
 
  private:
+  std::size_t serial_ = 0;  ///< how many are serial ports; they come first
   std::vector<Console> wanted_;
+  std::vector<std::string> names_;  ///< of the virtio console's ports
   std::unique_ptr<std::deque<LateChannel>> late_ = std::make_unique<std::deque<LateChannel>>();
   std::vector<Port> ports_;
 };

@@ -185,7 +185,7 @@ Result<int> run(const Config& config) {
                           .serial = consoles.channels(),
                           .disks = {},
                           .nics = network.nics(),
-                          .console_ports = {},
+                          .console_ports = consoles.virtio_ports(),
                           .vsock = {},
                           .shares = shares.shares(),
                           .shared_memory = !config.shares.empty(),
