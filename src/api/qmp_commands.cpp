@@ -20,6 +20,7 @@ const Kind& kind_of(Parameter::Type type) {
          return value.is_number_integer() && (!value.is_number_unsigned() || value.get<u64>() <= u64{1} << 62);
        }},
       {"boolean", [](const Json& value) { return value.is_boolean(); }},
+      {"array", [](const Json& value) { return value.is_array(); }},
   };
   return kKinds[static_cast<std::size_t>(type)];
 }

@@ -16,7 +16,7 @@
 namespace vireo::api {
 
 struct Parameter {
-  enum class Type : u8 { String, Integer, Boolean };
+  enum class Type : u8 { String, Integer, Boolean, Array };
   const char* name;
   Type type;
   bool required = false;
