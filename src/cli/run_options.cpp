@@ -221,6 +221,19 @@ constexpr RunOption kOptions[] = {
      "plain "
      "bytes at /dev/virtio-ports/NAME",
      set_virtio_consoles, true},
+    {"input", "keyboard|tablet|mouse", 1,
+     "an input device, which programs use by the control socket's send-key and input-send-event; may be given again",
+     [](vmm::Config& config, Values values) -> Result<> {
+       using enum virtio::InputKind;
+       config.inputs.clear();
+       for (const auto& value : values) {
+         TRY_ASSIGN(const auto kind,
+                    choose<virtio::InputKind>(value, {{"keyboard", Keyboard}, {"tablet", Tablet}, {"mouse", Mouse}}));
+         config.inputs.push_back(kind);
+       }
+       return {};
+     },
+     true},
     {"on-crash", "stop|reboot", 1, "what follows a triple fault (stop)",
      [](vmm::Config& config, Values values) -> Result<> {
        using enum vmm::OnCrash;

@@ -12,6 +12,7 @@
 #include "net/socket/socket.h"
 #include "net/tap/tap.h"
 #include "net/user/user.h"
+#include "virtio/input/input.h"
 
 namespace vireo::vmm {
 
@@ -96,6 +97,7 @@ struct Config {
   Console console;                ///< of the first serial port
   std::vector<Console> serial;    ///< of further ones
   std::vector<VirtioConsole> virtio_consoles;
+  std::vector<virtio::InputKind> inputs;
   std::vector<DiskConfig> disks;
   SeedConfig seed;
   std::optional<std::vector<NetConfig>> nics;  ///< nothing: one in user mode, or what a saved machine has

@@ -14,6 +14,7 @@
 #include "vmm/control_commands.h"
 #include "vmm/disks.h"
 #include "vmm/engines.h"
+#include "vmm/input_commands.h"
 #include "vmm/life.h"
 #include "vmm/network.h"
 #include "vmm/notice.h"
@@ -187,6 +188,7 @@ Result<int> run(const Config& config) {
                           .nics = network.nics(),
                           .console_ports = consoles.virtio_ports(),
                           .vsock = {},
+                          .inputs = config.inputs,
                           .shares = shares.shares(),
                           .shared_memory = !config.shares.empty(),
                           .balloon = true,
@@ -245,6 +247,7 @@ Result<int> run(const Config& config) {
   for (const auto& vcpu : pc->vcpus()) vcpus.push_back(vcpu.get());
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
+  InputCommands inputs(*loop, life, pc->inputs());
   std::vector<const host::UnixListener*> listeners;
   for (const auto& port : consoles.ports()) {
     if (port.listener != nullptr) listeners.push_back(port.listener);
@@ -257,6 +260,7 @@ Result<int> run(const Config& config) {
                             .kvm_usable = cpu::kvm::probe().usable,
                             .kvm_used = engine.engine == Engine::Kvm});
     add_console_commands(control->commands(), consoles);
+    inputs.add_commands(control->commands());
     passed_files.add_commands(control->commands());
     cards->add_commands(control->commands(), [&control](const std::string& id) {
       control->announce("DEVICE_DELETED", {{"device", id}, {"path", "/machine/peripheral/" + id}});

@@ -55,8 +55,8 @@ constexpr unsigned kMaxConsolePorts = 31;
 struct Place {
   unsigned slot = 0, function = 0;
 };
-constexpr Place kVsock = {kRngSlot, 1}, kFirstShare = {kBalloonSlot, 1};
-constexpr unsigned kMaxShares = 7;
+constexpr Place kVsock = {kRngSlot, 1}, kFirstInput = {kRngSlot, 2}, kFirstShare = {kBalloonSlot, 1};
+constexpr unsigned kMaxInputs = 6, kMaxShares = 7;
 
 /// RAM of `size` bytes around the holes.
 std::vector<vm::GuestMemory::Slot> memory_slots(u64 size);

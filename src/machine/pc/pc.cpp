@@ -78,6 +78,7 @@ class PcMachine final : public Pc {
   }
   std::vector<DeviceStats> device_stats() const override;
   virtio::Balloon* balloon() override { return plugged_.balloon; }
+  std::vector<virtio::Input*> inputs() override { return plugged_.inputs; }
   void press_power_button() override { board_->acpi_pm().press_power_button(); }
   bool power_button_enabled() const override { return board_->acpi_pm().power_button_enabled(); }
 

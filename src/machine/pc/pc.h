@@ -31,6 +31,7 @@
 #include "vhost/api/backend.h"
 #include "virtio/balloon/balloon.h"
 #include "virtio/console/console.h"
+#include "virtio/input/input.h"
 #include "vm/device/device.h"
 #include "vm/engine/engine.h"
 #include "vm/engine/stats.h"
@@ -76,6 +77,7 @@ struct PcHost {
   std::vector<PcNic> nics = {};                         ///< virtio-net, at most layout::kNicSlots
   std::vector<virtio::ConsolePort> console_ports = {};  ///< of the virtio console; none: there is none
   std::optional<PcVsock> vsock = {};                    ///< goes with `random`
+  std::vector<virtio::InputKind> inputs = {};           ///< go with `random`; at most layout::kMaxInputs
   std::vector<PcShare> shares = {};                     ///< go with `balloon`; at most layout::kMaxShares
   bool shared_memory = false;                           ///< another process will map the guest's memory
   bool balloon = false;                                 ///< there is a memory balloon
@@ -133,6 +135,8 @@ class Pc {
   virtual std::vector<DeviceStats> device_stats() const = 0;
   /// The memory balloon, or nullptr; its host's side is any thread's.
   virtual virtio::Balloon* balloon() = 0;
+  /// In the order of PcHost::inputs; report() is any thread's.
+  virtual std::vector<virtio::Input*> inputs() = 0;
   virtual void press_power_button() = 0;
   /// The guest listens to the power button.
   virtual bool power_button_enabled() const = 0;

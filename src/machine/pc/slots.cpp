@@ -21,12 +21,23 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
   PluggedDevices plugged;
-  assert((host.random || !host.vsock) && (host.balloon || host.shares.empty()));  // a slot begins with its function 0
+  const bool shared = host.vsock || !host.inputs.empty();
+  assert((host.random || !shared) && (host.balloon || host.shares.empty()));  // a slot begins with its function 0
   if (host.random) {
-    board.plug({layout::kRngSlot}, "virtio_rng", std::make_unique<virtio::Rng>(host.random), host.vsock.has_value());
+    board.plug({layout::kRngSlot}, "virtio_rng", std::make_unique<virtio::Rng>(host.random), shared);
   }
   if (host.vsock) {
     board.plug(layout::kVsock, "virtio_vsock", std::make_unique<virtio::Vsock>(host.vsock->cid, *host.vsock->backend));
+  }
+  if (host.inputs.size() > layout::kMaxInputs) {
+    return fail(ErrorKind::Usage, "there are {} input devices; a machine has up to {}", host.inputs.size(),
+                layout::kMaxInputs);
+  }
+  for (unsigned i = 0; i < host.inputs.size(); ++i) {
+    auto input = std::make_unique<virtio::Input>(host.inputs[i]);
+    plugged.inputs.push_back(input.get());
+    board.plug({layout::kFirstInput.slot, layout::kFirstInput.function + i}, "virtio_input" + std::to_string(i),
+               std::move(input));
   }
   if (host.balloon) {
     auto balloon = std::make_unique<virtio::Balloon>();

@@ -9,6 +9,7 @@ namespace vireo::machine {
 /// What the machine asks of its devices afterwards; they are the board's.
 struct PluggedDevices {
   virtio::Balloon* balloon = nullptr;
+  std::vector<virtio::Input*> inputs;
 };
 
 /// Usage error: there are more of a kind than slots. `cpus` is how many there are to serve.
