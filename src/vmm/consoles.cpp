@@ -72,8 +72,8 @@ Result<Consoles> Consoles::create(const Config& config) {
   if (std::ranges::count(consoles.wanted_, Kind::Stdio, &Console::kind) > 1) {
     return fail(
         ErrorKind::Usage,
-        "{}: standard input and output are taken by another port; give --console another place, or name another "
-        "here",
+        "{}: standard input and output are taken by another serial port or console; give --console another "
+        "place, or name another here",
         std::ranges::count(std::span(consoles.wanted_).first(consoles.serial_), Kind::Stdio, &Console::kind) > 1
             ? "--serial"
             : "--virtio-console");
