@@ -100,6 +100,7 @@ class Qcow2Disk final : public Qcow2 {
   Io<> prepare_change();
   void wait_until_free(Writer& writer, u64 first, u64 last);
   Io<> commit();
+  void forget_unpacked();
 
   Parts parts_;
   const bool read_only_;

@@ -84,15 +84,17 @@ Io<> Qcow2Disk::clear(const Request& request) {
   return {};
 }
 
+/// Before places become free: that of the cluster which is kept unpacked may soon be another's.
+void Qcow2Disk::forget_unpacked() {
+  const std::lock_guard lock(unpacked_mutex_);
+  unpacked_.reset();
+  unpacked_host_ = 0;
+}
+
 Io<> Qcow2Disk::commit() {
   tables_.refcounts().set_epoch(epochs_.advance());
   const u64 oldest = epochs_.oldest();
-  {
-    // Its place may soon be another's.
-    const std::lock_guard lock(unpacked_mutex_);
-    unpacked_.reset();
-    unpacked_host_ = 0;
-  }
+  forget_unpacked();
   TRY(tables_.commit(oldest));
   dirty_ = tables_.dirty();
   return {};
@@ -107,6 +109,7 @@ Io<> Qcow2Disk::flush_tables() {
 /// No request is under way: everything is in the file, and nothing waits to be free.
 Io<> Qcow2Disk::settle_down(Writer&) {
   tables_.refcounts().set_epoch(epochs_.advance());
+  forget_unpacked();
   TRY(tables_.begin_changes());
   dirty_ = true;
   while (tables_.dirty()) TRY(tables_.commit());
