@@ -28,6 +28,8 @@ class Fd {
 /// How its file was opened; neither for what is not open.
 struct Access {
   bool read = false, write = false;
+  bool append = false;  ///< writes go to the end, wherever they are meant for
+  bool direct = false;  ///< past the page cache
 };
 Access access_of(const Fd& fd);
 

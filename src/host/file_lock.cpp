@@ -112,4 +112,13 @@ Result<> lock_image(int fd, const std::string& path, Share share) {
               share == Share::Readers ? ", which may write to it" : "");
 }
 
+void unlock_image(int fd) {
+  for (unsigned i = 0; i < kPermissions; ++i) {
+    for (const off_t base : {kDoes, kDoesNotShare}) {
+      short type = F_UNLCK;
+      (void)call_lock(fd, F_OFD_SETLK, type, base + i);
+    }
+  }
+}
+
 }  // namespace vireo::host

@@ -20,5 +20,7 @@ enum class Share : u8 {
 /// WrongState when somebody else is in the way; the message names the process where /proc tells. A file system without
 /// locks is no error.
 Result<> lock_image(int fd, const std::string& path, Share share);
+/// Before a file is let go that may stay open elsewhere (another descriptor of the same open file).
+void unlock_image(int fd);
 
 }  // namespace vireo::host

@@ -1,6 +1,7 @@
 #include "host/sandbox_calls.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -90,6 +91,10 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(accept4), "somebody connects", Only::Listeners},
     {SCMP_SYS(recvmsg), "what a connection brings, with descriptors", Only::Sockets},
     {SCMP_SYS(fcntl), "how a file that is passed was opened", Only::Sockets, {equal(1, F_GETFL)}},
+    {SCMP_SYS(fcntl), "an image among them is locked", Only::Sockets, {equal(1, F_OFD_SETLK)}},
+    {SCMP_SYS(fcntl), "who else has locked it?", Only::Sockets, {equal(1, F_OFD_GETLK)}},
+    {SCMP_SYS(ioctl), "how large is a block device that is passed?", Only::Sockets, {equal(1, BLKGETSIZE64)}},
+    {SCMP_SYS(ioctl), "its sectors", Only::Sockets, {equal(1, BLKSSZGET)}},
     {SCMP_SYS(newfstatat), "is the socket's name still ours?", Only::TheirFolders, {equal(3, 0)}},
     {SCMP_SYS(unlinkat), "the name goes at the end", Only::TheirFolders, {equal(2, 0)}},
     {SCMP_SYS(openat),
@@ -122,6 +127,8 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(setsockopt), "what libslirp wants of sockets", Only::Internet},
     {SCMP_SYS(getsockopt), "whether a connection came about", Only::Internet},
     {SCMP_SYS(getsockname), "the port of a forward", Only::Internet},
+    {SCMP_SYS(epoll_create1), "a user network is added", Only::Internet},
+    {SCMP_SYS(getppid), "its random numbers, by glib", Only::Internet},
     {SCMP_SYS(getpeername), "who connects to a forward", Only::Internet},
     {SCMP_SYS(fcntl), "sockets that do not block", Only::Internet, {equal(1, F_GETFL)}},
     {SCMP_SYS(fcntl), "the same", Only::Internet, {equal(1, F_SETFL)}},

@@ -262,11 +262,16 @@ Result<std::unique_ptr<Storage>> open_file(const std::string& path, const FileOp
   TRY_ASSIGN(auto fd,
              host::open_file(
                  path, {.write = options.write, .direct = options.cache == Cache::None, .create = options.create}));
+  return use_file(std::move(fd), path, options, std::move(threads));
+}
+
+Result<std::unique_ptr<Storage>> use_file(host::Fd fd, const std::string& name, const FileOptions& options,
+                                          std::shared_ptr<IoThreads> threads) {
   if (options.lock) {
-    TRY(host::lock_image(fd.get(), path, options.write ? host::Share::Nobody : host::Share::Readers));
+    TRY(host::lock_image(fd.get(), name, options.write ? host::Share::Nobody : host::Share::Readers));
   }
-  TRY_ASSIGN(const auto facts, host::file_facts(fd.get(), path));
-  return std::make_unique<File>(path, std::move(fd), facts, options, std::move(threads));
+  TRY_ASSIGN(const auto facts, host::file_facts(fd.get(), name));
+  return std::make_unique<File>(name, std::move(fd), facts, options, std::move(threads));
 }
 
 }  // namespace vireo::block

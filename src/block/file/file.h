@@ -38,5 +38,8 @@ struct FileOptions {
 /// Errors: NotFound, Denied, Usage, WrongState when the file is locked.
 Result<std::unique_ptr<Storage>> open_file(const std::string& path, const FileOptions& options,
                                            std::shared_ptr<IoThreads> threads);
+/// The same of a file that is open, as `options` need it; `name` is for messages.
+Result<std::unique_ptr<Storage>> use_file(host::Fd fd, const std::string& name, const FileOptions& options,
+                                          std::shared_ptr<IoThreads> threads);
 
 }  // namespace vireo::block

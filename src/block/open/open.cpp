@@ -21,6 +21,10 @@ Result<std::string_view> probe_file(Storage& storage) {
   return probe(std::span(beginning).first(kProbed));
 }
 
+std::function<void(std::function<void()>)> run_on(std::shared_ptr<IoThreads> threads) {
+  return [threads = std::move(threads)](std::function<void()> work) { threads->workers.post(std::move(work)); };
+}
+
 class Opener {
  public:
   explicit Opener(std::shared_ptr<IoThreads> threads) : threads_(std::move(threads)) {}
@@ -80,7 +84,7 @@ Result<std::unique_ptr<qcow2::Qcow2>> Opener::open_qcow2(std::unique_ptr<Storage
     TRY_ASSIGN(parts.backing, open_backing(path, header, options));
   }
   parts.file = std::move(storage);
-  parts.run = [threads = threads_](std::function<void()> work) { threads->workers.post(std::move(work)); };
+  parts.run = run_on(threads_);
   parts.read_only = options.read_only;
   parts.keep_dirty = options.keep_dirty;
   return qcow2::Qcow2::open(header, std::move(parts));
@@ -126,6 +130,25 @@ Result<std::string> resolve(const std::string& image_path, const std::string& na
 Result<std::unique_ptr<Image>> open_image(const std::string& path, const OpenOptions& options,
                                           std::shared_ptr<IoThreads> threads) {
   return Opener(std::move(threads)).open(path, options);
+}
+
+Result<std::unique_ptr<Image>> assemble_image(ImageParts parts, std::shared_ptr<IoThreads> threads) {
+  if (parts.format == Format::Raw) return make_raw(std::move(parts.file), Guard::Off);
+  const std::string name = parts.file->name();
+  TRY_ASSIGN(const auto header, qcow2::read_header(*parts.file));
+  if (header.has_data_file()) return fail(ErrorKind::Usage, "{} has a data file besides, which cannot be passed", name);
+  const bool stands_on_something = !header.backing_file.empty() && !parts.no_backing;
+  if (stands_on_something && !parts.backing) {
+    return fail(ErrorKind::Usage, "{} stands on \"{}\"; pass that too, as \"backing\"", name, header.backing_file);
+  }
+  if (!stands_on_something && parts.backing) {
+    return fail(ErrorKind::Usage, "{} does not stand on another image", name);
+  }
+  return qcow2::Qcow2::open(header, {.file = std::move(parts.file),
+                                     .data = nullptr,
+                                     .backing = std::move(parts.backing),
+                                     .run = run_on(std::move(threads)),
+                                     .read_only = parts.read_only});
 }
 
 Result<std::unique_ptr<qcow2::Qcow2>> open_qcow2(const std::string& path, const OpenOptions& options,

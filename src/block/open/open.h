@@ -40,6 +40,17 @@ Result<std::unique_ptr<Image>> open_image(const std::string& path, const OpenOpt
 Result<std::unique_ptr<qcow2::Qcow2>> open_qcow2(const std::string& path, const OpenOptions& options,
                                                  std::shared_ptr<IoThreads> threads);
 
+/// An image whose files are open already: names that stand in it are not followed.
+struct ImageParts {
+  std::unique_ptr<Storage> file;
+  Format format = Format::Raw;
+  bool read_only = false;
+  std::unique_ptr<Image> backing;  ///< read-only; what the image stands on if it says that it stands on something
+  bool no_backing = false;         ///< it is to be used as if it stood on nothing
+};
+/// Errors as of open_image; Usage for parts that the image names and that are missing.
+Result<std::unique_ptr<Image>> assemble_image(ImageParts parts, std::shared_ptr<IoThreads> threads);
+
 /// Where a name that stands in an image is. Usage for what is no file (json:, nbd:).
 Result<std::string> resolve(const std::string& image_path, const std::string& name);
 
