@@ -60,6 +60,10 @@ Net::Net(const Setup& setup)
       transmitters_(max_pairs_) {
   queue_sizes_.back() = kControlQueueSize;
   s_.filter.mac = mac_;
+}
+
+void Net::attach(Host& host) {
+  Device::attach(host);
   backend_.attach(*this);
 }
 

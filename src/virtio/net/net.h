@@ -39,6 +39,7 @@ class Net final : public Device, private vireo::net::Port {
   u64 features() const override { return features_; }
   std::span<const u16> queues() const override { return queue_sizes_; }
   u32 config_size() const override { return net::kConfigSize; }
+  void attach(Host& host) override;
   bool negotiated(u64 features) override;
   void notify(unsigned queue) override;
   void reset() override;
