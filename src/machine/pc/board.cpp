@@ -50,6 +50,8 @@ Board::Board(const Setup& setup)
       pci_(pci_wires()),
       hot_plug_({.root = pci_,
                  .msi = setup.fabric.msi(),
+                 .memory = setup.memory,
+                 .clock = setup.clock,
                  .first_slot = layout::kFirstPortSlot,
                  .changed = setup.ports_changed,
                  .removed = setup.card_removed}),

@@ -68,9 +68,11 @@ class PcMachine final : public Pc {
   }
   void pause_devices() override {
     for (auto& device : board_->virtio()) device.pause();
+    board_->ports().pause();
   }
   void resume_devices() override {
     for (auto& device : board_->virtio()) device.resume();
+    board_->ports().resume();
   }
   Result<> can_save() const override {
     for (const auto& device : board_->virtio()) TRY(device.can_save());

@@ -27,7 +27,8 @@ Result<> Ports::plug(const std::string& id, std::optional<unsigned> port, const 
       port ? slots_.begin() + *port : std::ranges::find_if(slots_, [](const auto& one) { return one.card == nullptr; });
   if (slot == slots_.end()) return fail(ErrorKind::WrongState, "all {} ports are taken; unplug a device first", kPorts);
   if (slot->card) return fail(ErrorKind::WrongState, "port {} is taken by '{}'", slot - slots_.begin(), slot->id);
-  TRY_ASSIGN(slot->card, make({.msi = setup_.msi, .pin = slot->pin}));
+  TRY_ASSIGN(slot->card, make({.msi = setup_.msi, .pin = slot->pin, .memory = setup_.memory, .clock = setup_.clock}));
+  if (auto* activity = slot->card->activity()) activity->pause();
   slot->id = id;
   slot->port.insert(slot->card->function());
   setup_.root.rescan();
@@ -49,6 +50,18 @@ void Ports::serve() {
     if (!slot.card) continue;
     if (slot.port.take_power_loss()) slot.card->state().reset();
     if (slot.port.released()) take_out(slot);
+  }
+}
+
+void Ports::pause() {
+  for (auto& slot : slots_) {
+    if (auto* activity = slot.card ? slot.card->activity() : nullptr) activity->pause();
+  }
+}
+
+void Ports::resume() {
+  for (auto& slot : slots_) {
+    if (auto* activity = slot.card ? slot.card->activity() : nullptr) activity->resume();
   }
 }
 

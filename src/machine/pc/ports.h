@@ -16,7 +16,9 @@
 #include "base/result.h"
 #include "pci/bridge/root_port.h"
 #include "pci/root/root.h"
+#include "vm/clock/clock.h"
 #include "vm/device/device.h"
+#include "vm/memory/memory.h"
 
 namespace vireo::machine {
 
@@ -26,12 +28,16 @@ class Card {
   virtual ~Card() = default;
   virtual pci::Function& function() = 0;
   virtual vm::Stateful& state() = 0;
+  /// The card works by itself; nullptr: it does only what it is told.
+  virtual vm::Activity* activity() { return nullptr; }
 };
 
-/// Where a card's interrupts go. Both outlive it.
+/// What a card is connected to, and outlives it.
 struct CardWires {
   vm::MsiSink& msi;
   vm::IrqLine& pin;  ///< INTA
+  vm::GuestMemory& memory;
+  vm::Clock& clock;
 };
 
 class Ports {
@@ -41,6 +47,8 @@ class Ports {
   struct Setup {
     pci::Root& root;
     vm::MsiSink& msi;
+    vm::GuestMemory& memory;
+    vm::Clock& clock;
     unsigned first_slot = 0;  ///< of bus 0; kPorts from there on
     /// The guest has turned power off, or released a card: serve() is to be called. Any thread.
     std::function<void()> changed;
@@ -57,6 +65,10 @@ class Ports {
   /// NotFound, and WrongState when it was asked before.
   Result<> ask_for(const std::string& id);
   void serve();
+
+  /// See vm::Activity. A card that is put in begins paused.
+  void pause();
+  void resume();
 
   /// Before the machine is reset: what was asked for comes out, for the guest has forgotten it.
   void take_out_asked_for();
