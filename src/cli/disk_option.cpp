@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/sub_options.h"
+#include "vmm/block_options.h"
 
 namespace vireo::cli {
 namespace {
@@ -45,8 +46,10 @@ Result<vmm::DiskConfig> parse_disk(const std::string& text) {
       TRY_ASSIGN(disk.cache, parse_cache(*value));
     } else if (name == "serial" && value) {
       TRY(set_serial(disk, *value));
+    } else if (name == "id" && value) {
+      TRY_ASSIGN(disk.id, parse_id(*value, vmm::BlockOptions::kMaxNodeName));
     } else {
-      return fail(ErrorKind::Usage, "\"{}\" is not understood; there are format=, readonly, cache= and serial=",
+      return fail(ErrorKind::Usage, "\"{}\" is not understood; there are format=, readonly, cache=, serial= and id=",
                   value ? name + "=" + *value : name);
     }
   }

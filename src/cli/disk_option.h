@@ -8,7 +8,8 @@
 
 namespace vireo::cli {
 
-/// "FILE[,format=raw|qcow2][,readonly][,cache=none|writeback|unsafe][,serial=TEXT]"; a comma in FILE is written twice.
+/// "FILE[,format=raw|qcow2][,readonly][,cache=none|writeback|unsafe][,serial=TEXT][,id=NAME]"; a comma in FILE is
+/// written twice.
 Result<vmm::DiskConfig> parse_disk(const std::string& text);
 
 }  // namespace vireo::cli

@@ -8,6 +8,8 @@
 namespace vireo::cli {
 namespace {
 
+constexpr std::size_t kMaxId = 64;
+
 Result<std::array<u8, 6>> parse_mac(const std::string& text) {
   std::array<u8, 6> mac{};
   const auto bad = [&] {
@@ -159,10 +161,12 @@ Result<std::optional<vmm::NetConfig>> parse_net(const std::string& text) {
     } else if (name == "mtu" && value) {
       TRY_ASSIGN(const unsigned mtu, parse_number(option, net::kMinMtu, net::kMaxMtu));
       net.mtu = static_cast<u16>(mtu);
+    } else if (name == "id" && value) {
+      TRY_ASSIGN(net.id, parse_id(*value, kMaxId));
     } else {
       TRY_ASSIGN(const bool known, set_of_kind(net, option));
       if (!known) {
-        return fail(ErrorKind::Usage, "\"{}\" is not understood; {} has mac=, mtu=, {}",
+        return fail(ErrorKind::Usage, "\"{}\" is not understood; {} has mac=, mtu=, id=, {}",
                     value ? name + "=" + *value : name, kind->name, kind->options);
       }
     }

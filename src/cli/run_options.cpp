@@ -141,9 +141,10 @@ constexpr RunOption kOptions[] = {
        config.append = values[0];
        return {};
      }},
-    {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT]", 1,
-     "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw", set_disks,
-     true},
+    {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT][,id=NAME]", 1,
+     "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw. With id= it is "
+     "not plugged in, but there for device_add, and for the devices of a saved machine",
+     set_disks, true},
     {"cloud-init", "FILE", 1, "user data for cloud-init in the guest (a NoCloud seed, on a disk after the others)",
      [](vmm::Config& config, Values values) { return set_path(config.seed.user_data, values[0]); }},
     {"ssh-key", "FILE", 1, "public key that may log in by ssh as the image's user, by cloud-init",
@@ -157,7 +158,7 @@ constexpr RunOption kOptions[] = {
     {"net", "user[,hostfwd=tcp:127.0.0.1:2222-:22][,...]|tap,ifname=NAME|socket,listen=ADDRESS|none", 1,
      "a network interface; may be given again. user: DHCP gives 10.0.2.15, the host is 10.0.2.2, hostfwd= leads from a "
      "port of the host into the guest; tap: an interface of the host; socket: a wire to another machine, by listen=, "
-     "connect= or datagram= and local=. All take mac= and mtu= (user)",
+     "connect= or datagram= and local=. All take mac=, mtu= (user) and id= (as of --disk)",
      set_nics, true},
     {"share", "tag=NAME,path=FOLDER[,readonly]|tag=NAME,socket=FILE", 1,
      "a folder of the host, which the guest mounts by its tag (mount -t virtiofs NAME FOLDER); may be given again. "

@@ -1,5 +1,7 @@
 #include "cli/sub_options.h"
 
+#include "vmm/block_options.h"
+
 namespace vireo::cli {
 
 Result<std::vector<SubOption>> split_sub_options(std::string_view text) {
@@ -25,6 +27,12 @@ Result<std::vector<SubOption>> split_sub_options(std::string_view text) {
     }
   }
   return options;
+}
+
+Result<std::string> parse_id(const std::string& text, std::size_t longest) {
+  if (vmm::is_identifier(text, longest)) return text;
+  return fail(ErrorKind::Usage, "id={} is not a name: a letter, then up to {} letters, digits, '-', '.' and '_'", text,
+              longest - 1);
 }
 
 }  // namespace vireo::cli

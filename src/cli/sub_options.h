@@ -19,4 +19,7 @@ struct SubOption {
 /// be.
 Result<std::vector<SubOption>> split_sub_options(std::string_view text);
 
+/// The value of id=: the name of what is not plugged in, but found by devices that are added at run time.
+Result<std::string> parse_id(const std::string& text, std::size_t longest);
+
 }  // namespace vireo::cli

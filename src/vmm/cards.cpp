@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "vmm/block_options.h"
+
 namespace vireo::vmm {
 namespace {
 
@@ -34,14 +36,6 @@ std::optional<unsigned> port_of(std::string_view bus) {
   const auto [end, error] = std::from_chars(bus.data(), bus.data() + bus.size(), port);
   if (error != std::errc() || end != bus.data() + bus.size()) return {};
   return port;
-}
-
-/// QEMU's rule: a letter, then letters, digits and - . _
-bool well_formed(const std::string& id) {
-  const auto letter = [](unsigned char c) { return std::isalpha(c) != 0; };
-  return !id.empty() && id.size() <= kMaxId && letter(static_cast<unsigned char>(id[0])) &&
-         std::ranges::all_of(id,
-                             [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_'; });
 }
 
 }  // namespace
@@ -84,7 +78,7 @@ Answer Cards::add(const Arguments& arguments) {
   auto parameters = kCommon;
   parameters.insert(parameters.end(), kind->parameters.begin(), kind->parameters.end());
   if (auto wrong = api::check_arguments(parameters, arguments.object())) return std::unexpected(std::move(*wrong));
-  if (!well_formed(arguments.text("id"))) return api::refuse("Parameter 'id' expects an identifier");
+  if (!is_identifier(arguments.text("id"), kMaxId)) return api::refuse("Parameter 'id' expects an identifier");
   Result<> plugged = fail(ErrorKind::WrongState, "the machine is about to stop");
   life_.while_parked([&] { plugged = plug(*kind, arguments); });
   if (!plugged) return api::refuse(plugged.error());
@@ -125,7 +119,7 @@ Result<> Cards::load(const vm::StateRecord& record) {
                            : nullptr;
     auto parameters = kCommon;
     if (kind != nullptr) parameters.insert(parameters.end(), kind->parameters.begin(), kind->parameters.end());
-    if (kind == nullptr || api::check_arguments(parameters, object) || !well_formed(arguments.text("id"))) {
+    if (kind == nullptr || api::check_arguments(parameters, object) || !is_identifier(arguments.text("id"), kMaxId)) {
       return fail(ErrorKind::Usage, "state of '{}' is corrupt, or has a device that this program does not know",
                   record.name);
     }

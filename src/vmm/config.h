@@ -46,6 +46,7 @@ struct DiskConfig {
   bool read_only = false;
   block::Cache cache = block::Cache::Writeback;
   std::string serial;  ///< what the guest sees, up to 20 characters
+  std::string id;      ///< a name for devices that are added at run time; empty: the machine has it from the beginning
 };
 
 /// For cloud-init in the guest, on a disk of its own; nothing given: no such disk.
@@ -59,6 +60,7 @@ enum class NetKind : u8 { User, Tap, Socket };
 
 struct NetConfig {
   NetKind kind = NetKind::User;
+  std::string id;                        ///< as of a disk
   std::optional<std::array<u8, 6>> mac;  ///< nothing: one that follows from the machine's name and the NIC's number
   std::optional<u16> mtu;                ///< of the link, bytes; what the guest is told
   net::UserOptions user;

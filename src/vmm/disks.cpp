@@ -10,7 +10,7 @@ Result<std::vector<OpenDisk>> open_disks(const std::vector<DiskConfig>& disks) {
                block::open_image(disk.file, {.format = disk.format, .read_only = disk.read_only, .cache = disk.cache},
                                  std::make_shared<block::IoThreads>()));
     if (image->geometry().size == 0) return fail(ErrorKind::Usage, "{} is empty, which no disk is", disk.file);
-    opened.push_back({std::move(image), disk.serial});
+    opened.push_back({std::move(image), disk.serial, disk.id, disk.file, disk.cache});
   }
   return opened;
 }

@@ -13,6 +13,9 @@ namespace vireo::vmm {
 struct OpenDisk {
   std::unique_ptr<block::Image> image;
   std::string serial;
+  std::string id;    ///< see DiskConfig
+  std::string file;  ///< as it was named
+  block::Cache cache = block::Cache::Writeback;
 };
 
 /// In the order of the configuration. Errors name the file; kinds as in block/open.

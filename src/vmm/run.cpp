@@ -1,5 +1,6 @@
 #include "vmm/run.h"
 
+#include <algorithm>
 #include <csignal>
 
 #include "cpu/x86/cpuid_model.h"
@@ -9,6 +10,8 @@
 #include "host/thread.h"
 #include "host/tsc.h"
 #include "net/vsock/unix_streams.h"
+#include "vmm/block_commands.h"
+#include "vmm/card_kinds.h"
 #include "vmm/cards.h"
 #include "vmm/console_commands.h"
 #include "vmm/control_commands.h"
@@ -17,6 +20,7 @@
 #include "vmm/input_commands.h"
 #include "vmm/life.h"
 #include "vmm/network.h"
+#include "vmm/network_commands.h"
 #include "vmm/notice.h"
 #include "vmm/passed_files.h"
 #include "vmm/pc_owner.h"
@@ -63,8 +67,24 @@ Result<machine::Spec> spec_of(const Config& config, const snapshot::MachineDescr
 
 /// What the configuration says. By itself a new machine has one, and a saved one those that it had.
 std::vector<NetConfig> nics_of(const Config& config, const std::optional<SavedMachine>& saved) {
-  if (config.nics) return *config.nics;
-  return std::vector<NetConfig>(saved ? saved->nics() : 1);
+  std::vector<NetConfig> nics = config.nics.value_or(std::vector<NetConfig>{});
+  const bool said = std::ranges::any_of(nics, [](const NetConfig& nic) { return nic.id.empty(); });
+  if (!config.nics || (!nics.empty() && !said)) nics.resize(nics.size() + (saved ? saved->nics() : 1));
+  return nics;
+}
+
+/// Into the machine or, those with a name, where devices of later find them. The former keep their nodes as well.
+Result<std::vector<BlockLease>> place_disks(std::vector<OpenDisk> disks, BlockNodes& nodes) {
+  std::vector<BlockLease> leases;
+  for (auto& disk : disks) {
+    const bool named = !disk.id.empty();
+    const auto name = named ? disk.id : fmt::format("disk{}", leases.size());
+    TRY(nodes.add(name, std::move(disk)));
+    if (named) continue;
+    TRY_ASSIGN(auto lease, nodes.take(name, name));
+    leases.push_back(std::move(lease));
+  }
+  return leases;
 }
 
 Result<cpu::x86::CpuModel> cpu_model_of(const Config& config) {
@@ -161,7 +181,11 @@ Result<int> run(const Config& config) {
   TRY_ASSIGN(const auto seed, make_seed_disk(config.seed));
   auto all_disks = config.disks;
   if (seed) all_disks.push_back(seed->disk);
-  TRY_ASSIGN(const auto disks, open_disks(all_disks));
+  TRY_ASSIGN(auto disks, open_disks(all_disks));
+  PassedFiles passed_files;
+  BlockNodes nodes(
+      [&passed_files](const std::string& name, bool to_write) { return passed_files.open(name, to_write); });
+  TRY_ASSIGN(const auto plugged_disks, place_disks(std::move(disks), nodes));
   TRY_ASSIGN(auto network, Network::open(nics_of(config, saved), spec.name));
 
   // The machine, without a guest in it yet.
@@ -175,7 +199,6 @@ Result<int> run(const Config& config) {
   Life life(*loop);
   TRY(listen_to_signals(config, *loop, life));  // before any other thread
   host::install_kick_signal();
-  PassedFiles passed_files;
   std::unique_ptr<Control> control;
   if (!config.control.empty()) {
     TRY_ASSIGN(control, Control::create(*loop, config.control));
@@ -197,7 +220,7 @@ Result<int> run(const Config& config) {
                           .cpuid = {},
                           .make_fabric = {},
                           .open_file = {}};
-  for (const auto& disk : disks) pc_host.disks.push_back({.disk = disk.image.get(), .serial = disk.serial});
+  for (const auto& disk : plugged_disks) pc_host.disks.push_back({.disk = disk->image.get(), .serial = disk->serial});
   if (vsock) pc_host.vsock = {.cid = config.vsock->cid, .backend = vsock.get()};
   pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
@@ -218,7 +241,8 @@ Result<int> run(const Config& config) {
   pc_host.card_removed = [&](const std::string& id) { cards->forget(id); };
   TRY_ASSIGN(pc, machine::Pc::create(spec, std::move(pc_host)));
   TRY(shares.start(pc->memory()));
-  cards = std::make_unique<Cards>(*pc, life, std::vector<CardKind>{});
+  cards = std::make_unique<Cards>(
+      *pc, life, virtio_cards({.nodes = nodes, .network = network, .random = host::fill_random, .cpus = spec.cpus}));
 
   PcOwner owner({.pc = *pc,
                  .clock = clock,
@@ -262,6 +286,8 @@ Result<int> run(const Config& config) {
     add_console_commands(control->commands(), consoles);
     inputs.add_commands(control->commands());
     passed_files.add_commands(control->commands());
+    add_block_commands(control->commands(), nodes);
+    add_network_commands(control->commands(), network);
     cards->add_commands(control->commands(), [&control](const std::string& id) {
       control->announce("DEVICE_DELETED", {{"device", id}, {"path", "/machine/peripheral/" + id}});
     });
