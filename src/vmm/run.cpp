@@ -10,6 +10,7 @@
 #include "host/thread.h"
 #include "host/tsc.h"
 #include "net/vsock/unix_streams.h"
+#include "vmm/balloon_commands.h"
 #include "vmm/block_commands.h"
 #include "vmm/card_kinds.h"
 #include "vmm/cards.h"
@@ -272,6 +273,7 @@ Result<int> run(const Config& config) {
   CpuThreads cpus(std::move(vcpus), [&](unsigned cpu, vm::Exit exit) { life.cpu_ended(cpu, std::move(exit)); });
   life.own(owner, cpus, config.on_crash, config.after_save);
   InputCommands inputs(*loop, life, pc->inputs());
+  std::optional<BalloonWatch> balloon;
   std::vector<const host::UnixListener*> listeners;
   for (const auto& port : consoles.ports()) {
     if (port.listener != nullptr) listeners.push_back(port.listener);
@@ -288,6 +290,8 @@ Result<int> run(const Config& config) {
     passed_files.add_commands(control->commands());
     add_block_commands(control->commands(), nodes);
     add_network_commands(control->commands(), network);
+    balloon.emplace(*loop, *pc, [&control](u64 bytes) { control->announce("BALLOON_CHANGE", {{"actual", bytes}}); });
+    balloon->add_commands(control->commands());
     cards->add_commands(control->commands(), [&control](const std::string& id) {
       control->announce("DEVICE_DELETED", {{"device", id}, {"path", "/machine/peripheral/" + id}});
     });

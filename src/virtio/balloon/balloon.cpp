@@ -139,7 +139,7 @@ void Balloon::read_config(u32 offset, std::span<u8> to) {
 
 void Balloon::write_config(u32 offset, std::span<const u8> from) {
   if (from.size() != sizeof(u32)) return;
-  if (offset == config::actual) actual_ = vireo::load<u32>(from.data());
+  if (offset == config::actual && actual_.exchange(vireo::load<u32>(from.data())) != actual_) changed_();
   if (offset == config::poison_val) poison_ = vireo::load<u32>(from.data());
 }
 

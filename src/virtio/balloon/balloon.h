@@ -15,6 +15,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -35,6 +36,8 @@ class Balloon final : public Device {
   using Stats = std::array<std::optional<u64>, balloon::kStats>;
   /// What the driver told last.
   Stats stats() const;
+  /// Hears when the driver says that given() has changed, on a vCPU's thread. Before the machine runs.
+  void observe(std::function<void()> changed) { changed_ = std::move(changed); }
   /// Asks the driver for new ones. False: it does not tell.
   bool ask_for_stats();
 
@@ -67,6 +70,7 @@ class Balloon final : public Device {
   std::atomic<u32> target_{0}, actual_{0};  ///< pages
   std::atomic<u32> poison_{0};
   std::array<Chain, balloon::kQueues> chains_;  ///< each guarded by its queue's mutex
+  std::function<void()> changed_ = [] {};
   mutable std::mutex stats_mutex_;
   Stats stats_;
 };
