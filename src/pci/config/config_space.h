@@ -40,6 +40,15 @@ class ConfigSpace {
   /// The same for PCI Express extended capabilities, whose header is 4 bytes.
   u16 add_extended_capability(u16 id, u8 version, std::span<const u8> body, std::span<const u8> writable = {});
 
+  /// A register of the device's own, below the capabilities or among them where there are none: its value at reset and
+  /// what the guest may write of it.
+  template <class T>
+  void add_register(u16 offset, T value, T writable) {
+    set(offset, value);
+    store(writable_.data() + offset, writable);
+    remember();
+  }
+
   // Guest accesses. Outside the space: all ones, ignored.
   u32 read(u16 offset, u8 size) const;
   void write(u16 offset, u8 size, u32 value);

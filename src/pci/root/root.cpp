@@ -41,7 +41,9 @@ void for_each_piece(u64 offset, u8 size, Access access) {
 
 }  // namespace
 
-Root::Root(const std::array<vm::IrqLine*, kWires>& wires) : wires_(wires) { attach(0, 0, host_bridge_); }
+Root::Root(const std::array<vm::IrqLine*, kWires>& wires, Function* host) : wires_(wires) {
+  attach(0, 0, host != nullptr ? *host : host_bridge_);
+}
 
 void Root::attach(unsigned device, unsigned number, Function& function) {
   assert(device < kDevices && number < kFunctions);

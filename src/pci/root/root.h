@@ -9,7 +9,7 @@
 //
 // The host bridge shows itself as Red Hat's generic PCI Express host bridge (1B36:0008). Chipset ids that firmware
 // knows (Intel 29C0) promise registers (PCIEXBAR, PAM, SMRAM) that firmware would program; this one promises nothing,
-// needs no driver and is known to every guest's generic host bridge support.
+// needs no driver and is known to every guest's generic host bridge support. A machine with firmware brings another.
 //
 // Threads: as in vm/device. The list of functions is fixed before vCPUs run; what is behind a bridge changes only while
 // none runs. Functions are called with no lock held.
@@ -55,7 +55,8 @@ class Root final : public vm::Stateful {
   static constexpr u16 kConfigPorts = 8;
 
   /// The interrupt inputs INTx pins share; they outlive the root.
-  explicit Root(const std::array<vm::IrqLine*, kWires>& wires);
+  /// `host` is function 0:0.0 instead of the generic host bridge; it outlives the root.
+  explicit Root(const std::array<vm::IrqLine*, kWires>& wires, Function* host = nullptr);
 
   /// `function` outlives the root; each place is used once; function 0 of a device must exist for the others to be
   /// found.
