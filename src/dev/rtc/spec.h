@@ -29,6 +29,8 @@ enum Location : u8 {
   RegisterD = 0x0D,
   Century = 0x32,
 };
+/// Where firmware looks for the number of CPUs but the first one.
+constexpr u8 kCpus = 0x5F;
 constexpr unsigned kBytes = 128;
 
 namespace reg_a {
