@@ -34,7 +34,7 @@ Result<Contents> examine(Source& source);
 Result<> load_memory(Source& source, vm::GuestMemory& memory);
 
 /// A file that the guest was booted from, kept in the stream in pieces.
-enum class BootFile : u8 { Kernel = 0, Initrd = 1 };
+enum class BootFile : u8 { Kernel = 0, Initrd = 1, Firmware = 2 };
 Result<> save_boot_file(Writer& writer, BootFile which, Source& from);
 /// Copies it out again; false when the stream has none.
 Result<bool> load_boot_file(Source& source, BootFile which, Sink& to);

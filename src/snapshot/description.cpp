@@ -39,6 +39,7 @@ std::vector<MemorySlot> slots_of(const vm::GuestMemory& memory) {
 }
 
 Result<> check(const MachineDescription& d) {
+  constexpr u64 kRomLimit = 16 * kMiB;  // firmware is memory, too, and not counted
   constexpr std::size_t kNameLimit = 256, kSlotLimit = 64, kCpuidLimit = 256;
   bool good = d.cpus >= 1 && d.cpus <= 4096 && d.tsc_khz >= 1000 && d.tsc_khz <= 100'000'000 &&
               d.slots.size() <= kSlotLimit && d.cpuid.size() <= kCpuidLimit;
@@ -53,7 +54,7 @@ Result<> check(const MachineDescription& d) {
     end = slot.gpa + slot.size;
     size += slot.size;
   }
-  if (!good || size == 0 || size > d.memory)
+  if (!good || size == 0 || size > d.memory + kRomLimit)
     return fail(ErrorKind::Usage, "its description of the machine makes no sense");
   return {};
 }

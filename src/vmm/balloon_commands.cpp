@@ -13,8 +13,7 @@ using Type = api::Parameter::Type;
 constexpr u64 kPeriodNs = 1'000'000'000;  ///< QEMU's limit for this event
 
 std::unexpected<api::CommandError> no_balloon() {
-  return std::unexpected(
-      api::CommandError{api::ErrorClass::DeviceNotActive, "No balloon device has been activated"});
+  return std::unexpected(api::CommandError{api::ErrorClass::DeviceNotActive, "No balloon device has been activated"});
 }
 
 }  // namespace

@@ -70,13 +70,12 @@ Result<Consoles> Consoles::create(const Config& config) {
     consoles.names_.push_back(name);
   }
   if (std::ranges::count(consoles.wanted_, Kind::Stdio, &Console::kind) > 1) {
-    return fail(
-        ErrorKind::Usage,
-        "{}: standard input and output are taken by another serial port or console; give --console another "
-        "place, or name another here",
-        std::ranges::count(std::span(consoles.wanted_).first(consoles.serial_), Kind::Stdio, &Console::kind) > 1
-            ? "--serial"
-            : "--virtio-console");
+    return fail(ErrorKind::Usage,
+                "{}: standard input and output are taken by another serial port or console; give --console another "
+                "place, or name another here",
+                std::ranges::count(std::span(consoles.wanted_).first(consoles.serial_), Kind::Stdio, &Console::kind) > 1
+                    ? "--serial"
+                    : "--virtio-console");
   }
   consoles.late_->resize(consoles.wanted_.size());
   return consoles;

@@ -38,7 +38,7 @@ struct Platform {
 
   // PCI host bridge: segment 0, buses 0..255
   u64 ecam = 0;
-  Window mmio32;
+  std::vector<Window> mmio32;  ///< below 4 GiB
   std::optional<Window> mmio64;
   /// GSI of a device's pin (0 = INTA).
   u32 (*pci_gsi)(unsigned device, unsigned pin) = nullptr;
@@ -52,6 +52,14 @@ struct Platform {
   std::vector<u8> more_aml;
   std::vector<std::vector<u8>> more_tables;
 };
+
+/// The tables as firmware places them: QEMU's "table loader" (docs/specs in QEMU; the interface of fw_cfg files
+/// etc/table-loader, etc/acpi/tables and etc/acpi/rsdp). Pointers in the tables are offsets in the file they point into
+/// until the commands in `loader` are carried out.
+struct LoaderFiles {
+  std::vector<u8> tables, rsdp, loader;
+};
+LoaderFiles make_loader_files(const Platform& platform);
 
 /// Writes all tables to [base, end) of memory; the address of the RSDP, which is `base` (16-byte aligned, so that a
 /// search of 0xE0000..0xFFFFF finds it). Failed when they do not fit.

@@ -20,12 +20,11 @@ Term processors(const Platform& platform) {
 }
 
 Term root_resources(const Platform& platform) {
-  Terms windows = {word_bus(0, 255),
-                   io(0xCF8, 8),
-                   word_io(0x0000, 0x0CF7),
-                   word_io(0x0D00, 0xFFFF),
-                   dword_memory(0xA0000, 0xBFFFF),
-                   dword_memory(static_cast<u32>(platform.mmio32.first), static_cast<u32>(platform.mmio32.last))};
+  Terms windows = {word_bus(0, 255), io(0xCF8, 8), word_io(0x0000, 0x0CF7), word_io(0x0D00, 0xFFFF),
+                   dword_memory(0xA0000, 0xBFFFF)};
+  for (const auto& window : platform.mmio32) {
+    windows.push_back(dword_memory(static_cast<u32>(window.first), static_cast<u32>(window.last)));
+  }
   if (platform.mmio64) windows.push_back(qword_memory(platform.mmio64->first, platform.mmio64->last));
   return name("_CRS", resources(windows));
 }

@@ -135,7 +135,7 @@ std::vector<u8> entry_point(u64 tables, std::size_t size) {
 
 }  // namespace
 
-Result<> write_tables(vm::GuestMemory& memory, const System& system, u64 base, u64 end) {
+Tables make_tables(const System& system, u64 address) {
   Table table;
   put_bios(table, system);
   put_system(table, system);
@@ -146,10 +146,15 @@ Result<> write_tables(vm::GuestMemory& memory, const System& system, u64 base, u
   table.begin(kEndOfTable, 0x7F00);
   table.end();
 
+  auto entry = entry_point(address, table.bytes().size());
+  return {.entry_point = std::move(entry), .tables = table.bytes()};
+}
+
+Result<> write_tables(vm::GuestMemory& memory, const System& system, u64 base, u64 end) {
   constexpr u64 kEntryPointSpace = 32;
   const u64 at = base + kEntryPointSpace;
-  const auto entry = entry_point(at, table.bytes().size());
-  if (at + table.bytes().size() > end || !memory.write(at, table.bytes().data(), table.bytes().size()) ||
+  const auto [entry, tables] = make_tables(system, at);
+  if (at + tables.size() > end || !memory.write(at, tables.data(), tables.size()) ||
       !memory.write(base, entry.data(), entry.size())) {
     return fail(ErrorKind::Failed, "the SMBIOS tables do not fit into {} bytes of guest memory at {:#x}", end - base,
                 base);

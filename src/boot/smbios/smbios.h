@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "boot/common/e820.h"
@@ -15,6 +16,12 @@ struct System {
   u64 memory = 0;                            ///< bytes, as given by the user
   std::span<const MemoryRange> ranges = {};  ///< RAM above 1 MiB, where it is mapped
 };
+
+struct Tables {
+  std::vector<u8> entry_point, tables;
+};
+/// The 64-bit entry point says that the tables are at `address`.
+Tables make_tables(const System& system, u64 address);
 
 /// Writes the 64-bit entry point to `base` (16-byte aligned, in 0xF0000..0xFFFFF, where it is searched for) and the
 /// tables after it. Failed when they do not fit below `end`.

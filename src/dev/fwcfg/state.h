@@ -6,9 +6,9 @@
 namespace vireo::dev::fwcfg {
 
 struct State {
-  u16 key = 0;          ///< selected
-  u32 offset = 0;       ///< of the next byte in it; may be past its end
-  u32 dma_high = 0;     ///< upper half of the address
+  u16 key = 0;       ///< selected
+  u32 offset = 0;    ///< of the next byte in it; may be past its end
+  u32 dma_high = 0;  ///< upper half of the address
   static constexpr u16 kVersion = 1;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/bits.h"
+#include "dev/fwcfg/spec.h"
+#include "dev/q35/spec.h"
 #include "machine/pc/layout.h"
 
 namespace vireo::machine {
@@ -32,6 +34,10 @@ std::array<vm::IrqLine*, pci::Root::kWires> Board::pci_wires() {
   return wires;
 }
 
+Board::FirmwareChips::FirmwareChips(vm::GuestMemory& memory, chardev::ByteChannel* log) : fw_cfg(memory) {
+  if (log != nullptr) debug.emplace(*log);
+}
+
 Board::Board(const Setup& setup)
     : pic_(setup.pic_output),
       ioapic_(
@@ -47,7 +53,8 @@ Board::Board(const Setup& setup)
       i8042_(isa(layout::kKeyboardIrq), isa(layout::kMouseIrq), setup.power),
       reset_control_(setup.power),
       acpi_pm_(isa(layout::kSciIrq), setup.clock, setup.power),
-      pci_(pci_wires()),
+      firmware_(setup.firmware ? std::make_optional<FirmwareChips>(setup.memory, setup.firmware_log) : std::nullopt),
+      pci_(pci_wires(), firmware_ ? &firmware_->mch : nullptr),
       hot_plug_({.root = pci_,
                  .msi = setup.fabric.msi(),
                  .memory = setup.memory,
@@ -66,12 +73,18 @@ Board::Board(const Setup& setup)
   place();
   stateful_ = {&pic_, &ioapic_, &pit_, &rtc_, &i8042_, &reset_control_, &acpi_pm_};
   for (auto& uart : uarts_) stateful_.push_back(&uart);
+  if (firmware_) stateful_.insert(stateful_.end(), {&firmware_->lpc, &firmware_->fw_cfg});
 }
 
 std::vector<vm::Stateful*> Board::stateful() {
   auto models = stateful_;
   for (auto* model : hot_plug_.stateful()) models.push_back(model);
-  models.insert(models.end(), {&pci_.host_bridge(), &pci_});
+  if (firmware_) {
+    models.push_back(&firmware_->mch);
+  } else {
+    models.push_back(&pci_.host_bridge());
+  }
+  models.push_back(&pci_);
   return models;
 }
 
@@ -85,12 +98,34 @@ void Board::place() {
   ports_.add(layout::kI8042Command, 1, i8042_.command_port());
   ports_.add(layout::kRtc, dev::Rtc::kPorts, rtc_);
   ports_.add(layout::kPort92, 1, reset_control_.port92());
-  ports_.add(layout::kAcpiPm, dev::AcpiPm::kPorts, acpi_pm_);
   ports_.add(layout::kPciConfig, pci::Root::kConfigPorts, config_ports_);
   for (std::size_t i = 0; i < uarts_.size(); ++i)
     ports_.add(layout::kComPorts[i].port, dev::Uart16550::kPorts, uarts_[i]);
-  mmio_.add(layout::kEcam, pci::Root::kEcamSize, pci_.ecam());
+  if (firmware_) {
+    place_firmware(*firmware_);
+  } else {
+    ports_.add(layout::kAcpiPm, dev::AcpiPm::kPorts, acpi_pm_);
+    mmio_.add(layout::kEcam, pci::Root::kEcamSize, pci_.ecam());
+  }
   mmio_.add(layout::kIoApic, irq::IoApic::kSize, ioapic_);
+}
+
+void Board::place_firmware(FirmwareChips& chips) {
+  ports_.add(layout::kAcpiPm, dev::q35::kSmiEnOffset, acpi_pm_);
+  ports_.add(layout::kAcpiPm + dev::q35::kSmiEnOffset, dev::q35::kSmiPorts, chips.lpc.smi_ports());
+  ports_.add(layout::kFwCfg, dev::fwcfg::kPorts, chips.fw_cfg);
+  if (chips.debug) ports_.add(layout::kDebugPort, dev::DebugPort::kPorts, *chips.debug);
+  pci_.attach(layout::kLpcSlot, 0, chips.lpc);
+}
+
+std::optional<u64> Board::ecam_base() const {
+  return firmware_ ? firmware_->mch.ecam_base() : std::optional(layout::kEcam);
+}
+
+vm::MmioDevice* Board::moved_ecam(u64 gpa, u8 size) {
+  if (!firmware_) return nullptr;
+  const auto base = firmware_->mch.ecam_base();
+  return base && gpa - *base <= pci::Root::kEcamSize - size ? &pci_.ecam() : nullptr;
 }
 
 void Board::plug(layout::Place place, std::string name, std::unique_ptr<virtio::Device> device, bool shared) {
@@ -119,6 +154,7 @@ void Board::assign_bars() {
 }
 
 u64 Board::mmio_read(u64 gpa, u8 size) {
+  if (auto* ecam = moved_ecam(gpa, size)) return ecam->mmio_read(gpa - *ecam_base(), size);
   return route(
       mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { return device.mmio_read(offset, size); },
       [&] { return pci_.memory_read(gpa, size); },
@@ -130,6 +166,7 @@ u64 Board::mmio_read(u64 gpa, u8 size) {
 }
 
 void Board::mmio_write(u64 gpa, u8 size, u64 value) {
+  if (auto* ecam = moved_ecam(gpa, size)) return ecam->mmio_write(gpa - *ecam_base(), size, value);
   route(
       mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { device.mmio_write(offset, size, value); },
       [&] { pci_.memory_write(gpa, size, value); },

@@ -4,13 +4,17 @@
 
 #include <array>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "chardev/api/channel.h"
 #include "dev/acpipm/acpipm.h"
+#include "dev/debugport/debugport.h"
+#include "dev/fwcfg/fwcfg.h"
 #include "dev/i8042/i8042.h"
 #include "dev/pit/pit.h"
+#include "dev/q35/q35.h"
 #include "dev/resetctl/resetctl.h"
 #include "dev/rtc/rtc.h"
 #include "dev/uart16550/uart16550.h"
@@ -37,6 +41,9 @@ class Board final : public vm::MachineIo {
     std::function<void()> ports_changed;                      ///< see Ports::Setup
     std::function<void(const std::string& id)> card_removed;  ///< the same
     vm::GuestMemory& memory;
+    /// There is firmware, and the chipset it programs; where its log goes, nullptr for nowhere.
+    bool firmware = false;
+    chardev::ByteChannel* firmware_log = nullptr;
   };
   /// References in the set-up outlive the board.
   explicit Board(const Setup& setup);
@@ -63,6 +70,10 @@ class Board final : public vm::MachineIo {
 
   dev::AcpiPm& acpi_pm() { return acpi_pm_; }
   dev::Rtc& rtc() { return rtc_; }
+  /// Only with firmware: its configuration device, and where configuration space is in memory now.
+  dev::FwCfg* fw_cfg() { return firmware_ ? &firmware_->fw_cfg : nullptr; }
+  std::optional<u64> ecam_base() const;
+
   irq::IoApic& ioapic() { return ioapic_; }
   Ports& ports() { return hot_plug_; }
 
@@ -96,9 +107,21 @@ class Board final : public vm::MachineIo {
     Board& board_;
   };
 
+  /// What is there for firmware alone.
+  struct FirmwareChips {
+    explicit FirmwareChips(vm::GuestMemory& memory, chardev::ByteChannel* log);
+    dev::Q35Mch mch;
+    dev::Ich9Lpc lpc;
+    dev::FwCfg fw_cfg;
+    std::optional<dev::DebugPort> debug;
+  };
+
   std::array<vm::IrqLine*, pci::Root::kWires> pci_wires();
   vm::IrqLine& isa(unsigned irq) { return isa_[irq]; }
   void place();
+  void place_firmware(FirmwareChips& chips);
+  /// The ECAM area if firmware has put it around this address.
+  vm::MmioDevice* moved_ecam(u64 gpa, u8 size);
 
   irq::Pic pic_;
   irq::IoApic ioapic_;
@@ -109,6 +132,7 @@ class Board final : public vm::MachineIo {
   dev::ResetControl reset_control_;
   dev::AcpiPm acpi_pm_;
   std::deque<dev::Uart16550> uarts_;
+  std::optional<FirmwareChips> firmware_;
   pci::Root pci_;
   Ports hot_plug_;
   vm::GuestMemory& memory_;

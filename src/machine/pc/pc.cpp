@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "boot/kernel/kernel.h"
+#include "dev/rtc/spec.h"
 #include "host/file.h"
 #include "host/map.h"
 #include "machine/pc/board.h"
@@ -86,6 +87,9 @@ class PcMachine final : public Pc {
 
  private:
   Result<vm::x86::CpuState> load_kernel();
+  Result<> load_firmware();
+  bool with_firmware() const { return spec_.firmware_size != 0; }
+  firmware::Platform platform() const;
 
   const Spec spec_;
   const PcHost host_;
@@ -100,7 +104,7 @@ class PcMachine final : public Pc {
 
 Result<> PcMachine::build() {
   physical_address_bits_ = physical_address_bits(host_.cpuid(0));
-  if (layout::end_of_memory(spec_.memory) > bit(physical_address_bits_)) {
+  if (layout::end_of_memory(spec_.memory, spec_.firmware_size) > bit(physical_address_bits_)) {
     return fail(ErrorKind::Usage, "the CPU's {} address bits cannot reach {} MiB of memory", physical_address_bits_,
                 spec_.memory / kMiB);
   }
@@ -119,10 +123,22 @@ Result<> PcMachine::build() {
                                                 .serial = host_.serial,
                                                 .ports_changed = host_.ports_changed,
                                                 .card_removed = host_.card_removed,
-                                                .memory = memory_});
-  TRY_ASSIGN(plugged_, plug_devices(*board_, host_, spec_.cpus));
-  board_->rtc().set_memory_size(std::min(spec_.memory, layout::kLowMemoryEnd),
-                                layout::end_of_memory(spec_.memory) - layout::kHighMemory);
+                                                .memory = memory_,
+                                                .firmware = with_firmware(),
+                                                .firmware_log = host_.firmware_log});
+  TRY_ASSIGN(plugged_, plug_devices(*board_, host_, spec_.cpus, with_firmware() ? layout::kLpcSlot : 32));
+  if (with_firmware()) {
+    for (const unsigned disk : spec_.firmware_boot.disks) {
+      if (disk >= host_.disks.size()) {
+        return fail(ErrorKind::Usage, "there is no disk {} to boot from; there are {}", disk, host_.disks.size());
+      }
+    }
+    firmware::fill(*board_->fw_cfg(), platform(), spec_.firmware_boot,
+                   [this] { return board_->ecam_base().value_or(layout::kEcam); });
+    board_->rtc().set_byte(dev::rtc::kCpus, static_cast<u8>(spec_.cpus - 1));
+  }
+  board_->rtc().set_memory_size(layout::end_of_low_memory(spec_.memory, spec_.firmware_size),
+                                layout::end_of_memory(spec_.memory, spec_.firmware_size) - layout::kHighMemory);
   vcpus_.reserve(spec_.cpus);
   for (unsigned cpu = 0; cpu < spec_.cpus; ++cpu) {
     TRY_ASSIGN(auto vcpu, host_.make_vcpu({.id = cpu,
@@ -155,19 +171,34 @@ std::vector<DeviceStats> PcMachine::device_stats() const {
   return stats;
 }
 
+firmware::Platform PcMachine::platform() const {
+  return {.memory = spec_.memory,
+          .cpus = spec_.cpus,
+          .serial_ports = static_cast<unsigned>(std::min(host_.serial.size(), std::size(layout::kComPorts))),
+          .physical_address_bits = physical_address_bits_,
+          .rom = spec_.firmware_size};
+}
+
+Result<> PcMachine::load_firmware() {
+  TRY_ASSIGN(const auto rom, read_file(host_, spec_.firmware, spec_.memory));
+  if (rom.bytes.size() != spec_.firmware_size) {
+    return fail(ErrorKind::Failed, "'{}' has {} bytes now, and had {} before", spec_.firmware, rom.bytes.size(),
+                spec_.firmware_size);
+  }
+  firmware::load(memory_, rom.bytes);
+  return {};
+}
+
 Result<vm::x86::CpuState> PcMachine::load_kernel() {
-  if (spec_.kernel.empty()) return fail(ErrorKind::Usage, "there is no kernel to boot; name one with --kernel");
+  if (spec_.kernel.empty())
+    return fail(ErrorKind::Usage, "there is nothing to boot; name a kernel with --kernel, or firmware with --firmware");
   TRY_ASSIGN(const auto kernel, read_file(host_, spec_.kernel, spec_.memory));
   FileBytes initrd;
   if (!spec_.initrd.empty()) {
     TRY_ASSIGN(initrd, read_file(host_, spec_.initrd, spec_.memory));
     if (initrd.bytes.empty()) return fail(ErrorKind::Usage, "initrd '{}' is empty", spec_.initrd);
   }
-  const unsigned serial_ports = static_cast<unsigned>(std::min(host_.serial.size(), std::size(layout::kComPorts)));
-  TRY_ASSIGN(const u64 rsdp, firmware::write_tables(memory_, {.memory = spec_.memory,
-                                                              .cpus = spec_.cpus,
-                                                              .serial_ports = serial_ports,
-                                                              .physical_address_bits = physical_address_bits_}));
+  TRY_ASSIGN(const u64 rsdp, firmware::write_tables(memory_, platform()));
   const auto map = layout::memory_map(spec_.memory);
   return boot::load_kernel(memory_, {.kernel = kernel.bytes,
                                      .kernel_name = spec_.kernel,
@@ -180,14 +211,23 @@ Result<vm::x86::CpuState> PcMachine::load_kernel() {
 Result<> PcMachine::boot() {
   if (booted_) memory_.clear();  // the first time nothing was written yet
   booted_ = true;
-  TRY_ASSIGN(vm::x86::CpuState boot_cpu, load_kernel());
+  auto boot_cpu = vm::x86::reset_state(true, 0);
+  if (with_firmware()) {
+    TRY(load_firmware());
+  } else {
+    TRY_ASSIGN(boot_cpu, load_kernel());
+  }
   board_->reset();
-  board_->assign_bars();
+  if (!with_firmware()) board_->assign_bars();
   fabric_->reset();
-  firmware::set_virtual_wire(boot_cpu.apic);
+  if (with_firmware()) {
+    firmware::connect_pic(boot_cpu.apic);
+  } else {
+    firmware::set_virtual_wire(boot_cpu.apic);
+  }
   for (unsigned cpu = 0; cpu < vcpus_.size(); ++cpu) {
     auto state = cpu == 0 ? boot_cpu : vm::x86::reset_state(false, cpu);
-    firmware::set_memory_types(state.sys, physical_address_bits_);
+    if (!with_firmware()) firmware::set_memory_types(state.sys, physical_address_bits_);
     state.sys.tsc = host_.clock.tsc();
     TRY(vcpus_[cpu]->set_state(state));
   }
@@ -199,10 +239,10 @@ Result<> PcMachine::boot() {
 Result<std::unique_ptr<Pc>> Pc::create(const Spec& spec, PcHost host) {
   TRY(check(spec));
   // Missing files are told before memory is taken; boot() reads them, each time.
-  for (const auto* path : {&spec.kernel, &spec.initrd}) {
+  for (const auto* path : {&spec.kernel, &spec.initrd, &spec.firmware}) {
     if (!path->empty()) TRY(open_file(host, *path));
   }
-  TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory),
+  TRY_ASSIGN(auto memory, vm::GuestMemory::create(layout::memory_slots(spec.memory, spec.firmware_size),
                                                   host.shared_memory ? vm::GuestMemory::Sharing::Shared
                                                                      : vm::GuestMemory::Sharing::Private));
   auto machine = std::make_unique<PcMachine>(spec, std::move(host), std::move(memory));

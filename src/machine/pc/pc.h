@@ -4,9 +4,10 @@
 //   firmware   tables and registers at boot      fabric     who has the local APICs
 //
 // Life: create() checks the spec and that the kernel files are there, and builds everything; boot() resets the machine,
-// loads kernel and tables and sets every vCPU's state; the owner then runs the vCPUs on threads of their own. A guest's
-// reset or power-off arrives at PcHost::power; the owner stops the vCPUs and calls boot() again, or ends. To restore,
-// create(), then prepare_restore(), and load the saved state into stateful(), memory() and vcpus() instead of boot().
+// loads kernel and tables, or firmware, and sets every vCPU's state; the owner then runs the vCPUs on threads of their
+// own. A guest's reset or power-off arrives at PcHost::power; the owner stops the vCPUs and calls boot() again, or
+// ends. To restore, create(), then prepare_restore(), and load the saved state into stateful(), memory() and vcpus()
+// instead of boot().
 //
 // Threads: boot(), prepare_restore(), stateful(), ports() and the destructor only while no vCPU runs and the clock is
 // paused (so that all CPUs get the same time-stamp counter); press_power_button any time.
@@ -80,6 +81,7 @@ struct PcHost {
   std::vector<virtio::InputKind> inputs = {};           ///< go with `random`; at most layout::kMaxInputs
   std::vector<PcShare> shares = {};                     ///< go with `balloon`; at most layout::kMaxShares
   bool shared_memory = false;                           ///< another process will map the guest's memory
+  chardev::ByteChannel* firmware_log = nullptr;         ///< of firmware, nullptr: nowhere
   bool balloon = false;                                 ///< there is a memory balloon
   /// Random bytes for the guest; empty: no entropy device. Any thread.
   std::function<void(std::span<u8>)> random = {};
@@ -94,7 +96,7 @@ struct PcHost {
   std::function<void()> ports_changed = [] {};
   /// A device that ports().ask_for() named is out; on the owner's thread.
   std::function<void(const std::string& id)> card_removed = [](const std::string&) {};
-  /// How the spec's kernel and initrd are opened, at each boot; empty: by their paths.
+  /// How the spec's kernel, initrd and firmware are opened, at each boot; empty: by their paths.
   std::function<Result<host::Fd>(const std::string& path)> open_file = {};
 };
 
@@ -120,8 +122,8 @@ class Pc {
   /// Where devices come and go at run time.
   virtual Ports& ports() = 0;
 
-  /// Power-on or reset. Errors: Usage (see boot/kernel; no kernel named), NotFound, Denied, Failed. After an error the
-  /// machine must not be run.
+  /// Power-on or reset. Errors: Usage (see boot/kernel; nothing named to boot), NotFound, Denied, Failed. After an
+  /// error the machine must not be run.
   virtual Result<> boot() = 0;
   /// Before a saved state is loaded: nothing of the past is left on its way.
   virtual void prepare_restore() = 0;

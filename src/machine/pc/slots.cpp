@@ -19,7 +19,7 @@ constexpr unsigned kMaxDiskQueues = 16;
 
 }  // namespace
 
-Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus) {
+Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus, unsigned end_slot) {
   PluggedDevices plugged;
   const bool shared = host.vsock || !host.inputs.empty();
   assert((host.random || !shared) && (host.balloon || host.shares.empty()));  // a slot begins with its function 0
@@ -60,8 +60,9 @@ Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned c
   if (!host.console_ports.empty()) {
     board.plug({layout::kConsoleSlot}, "virtio_console", std::make_unique<virtio::Console>(host.console_ports));
   }
-  if (host.disks.size() > layout::kDiskSlots) {
-    return fail(ErrorKind::Usage, "there are {} disks; a machine has up to {}", host.disks.size(), layout::kDiskSlots);
+  const unsigned disk_slots = std::min(layout::kDiskSlots, end_slot - layout::kFirstDiskSlot);
+  if (host.disks.size() > disk_slots) {
+    return fail(ErrorKind::Usage, "there are {} disks; this machine has up to {}", host.disks.size(), disk_slots);
   }
   for (unsigned i = 0; i < host.disks.size(); ++i) {
     const auto& [disk, serial] = host.disks[i];

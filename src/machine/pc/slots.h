@@ -12,7 +12,8 @@ struct PluggedDevices {
   std::vector<virtio::Input*> inputs;
 };
 
-/// Usage error: there are more of a kind than slots. `cpus` is how many there are to serve.
-Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus);
+/// Usage error: there are more of a kind than slots. `cpus` is how many there are to serve; slots from
+/// `end_slot` on are taken.
+Result<PluggedDevices> plug_devices(Board& board, const PcHost& host, unsigned cpus, unsigned end_slot);
 
 }  // namespace vireo::machine

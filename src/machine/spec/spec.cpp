@@ -13,6 +13,16 @@ Result<> check(const Spec& spec) {
   if (spec.memory % kMiB != 0) {
     return fail(ErrorKind::Usage, "{} bytes of memory are not possible; choose a whole number of MiB", spec.memory);
   }
+  if (spec.firmware_size != 0 && (spec.firmware_size < kMinFirmware || spec.firmware_size > kMaxFirmware ||
+                                  spec.firmware_size % kFirmwareMultiple != 0)) {
+    return fail(ErrorKind::Usage,
+                "'{}' has {} bytes and is no firmware; one has {} KiB to {} MiB, and a multiple of {} KiB",
+                spec.firmware, spec.firmware_size, kMinFirmware / kKiB, kMaxFirmware / kMiB, kFirmwareMultiple / kKiB);
+  }
+  if (spec.firmware_size != 0 && spec.memory < kMinFirmwareMemory) {
+    return fail(ErrorKind::Usage, "{} MiB of memory are too little for firmware; choose {} MiB or more",
+                spec.memory / kMiB, kMinFirmwareMemory / kMiB);
+  }
   return {};
 }
 

@@ -30,7 +30,7 @@ Platform platform(unsigned cpus) {
   p.reset_port = 0xCF9;
   p.reset_value = 6;
   p.ecam = 0xE0000000;
-  p.mmio32 = {0xC0000000, 0xDFFFFFFF};
+  p.mmio32 = {{0xC0000000, 0xDFFFFFFF}};
   p.mmio64 = Window{0x800000000, 0xFFFFFFFFF};
   p.pci_gsi = [](unsigned device, unsigned pin) -> u32 { return 16 + (device + pin) % 8; };
   p.serial = {{0x3F8, 4}, {0x2F8, 3}};
