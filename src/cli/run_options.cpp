@@ -14,6 +14,9 @@
 namespace vireo::cli {
 namespace {
 
+/// More than a machine has.
+constexpr u64 kDisks = 256;
+
 using Values = std::span<const std::string>;
 
 /// A whole decimal number and what stands behind it.
@@ -96,6 +99,31 @@ Result<> set_virtio_consoles(vmm::Config& config, Values values) {
   return {};
 }
 
+Result<> set_boot(vmm::Config& config, Values values) {
+  config.boot = {};
+  for (const std::string_view value : values) {
+    if (value == "menu") {
+      config.boot.menu = true;
+      continue;
+    }
+    constexpr std::string_view kOrder = "order=";
+    if (!value.starts_with(kOrder)) {
+      return fail(ErrorKind::Usage, "\"{}\" is unknown; write menu, or order= and the disks' numbers", value);
+    }
+    config.boot.disks.clear();
+    std::string_view rest = value.substr(kOrder.size());
+    for (bool more = true; more;) {
+      TRY_ASSIGN(const u64 disk, parse_number(rest, rest));
+      if (disk >= kDisks) return fail(ErrorKind::Usage, "there is no disk {}; their numbers begin with 0", disk);
+      config.boot.disks.push_back(static_cast<unsigned>(disk));
+      more = rest.starts_with(',');
+      if (!more && !rest.empty()) return fail(ErrorKind::Usage, "\"{}\" is no list of disks, such as 1,0", value);
+      if (more) rest.remove_prefix(1);
+    }
+  }
+  return {};
+}
+
 Result<> set_disks(vmm::Config& config, Values values) {
   config.disks.clear();
   for (const auto& value : values) {
@@ -141,6 +169,13 @@ constexpr RunOption kOptions[] = {
        config.append = values[0];
        return {};
      }},
+    {"firmware", "bios|FILE", 1, "boot from a disk by firmware: SeaBIOS (Debian's package seabios), or this file",
+     [](vmm::Config& config, Values values) { return set_path(config.firmware, values[0]); }},
+    {"firmware-log", "FILE", 1, "what firmware says of itself (port 0x402)",
+     [](vmm::Config& config, Values values) { return set_path(config.firmware_log, values[0]); }},
+    {"boot", "order=DISK[,DISK...]|menu", 1,
+     "which disks firmware tries first, by number (0 is the first), or that it offers a menu; may be given twice",
+     set_boot, true},
     {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT][,id=NAME]", 1,
      "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw. With id= it is "
      "not plugged in, but there for device_add, and for the devices of a saved machine",

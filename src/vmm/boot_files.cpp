@@ -1,7 +1,13 @@
 #include "vmm/boot_files.h"
 
+#include <algorithm>
+
+#include "machine/spec/spec.h"
+
 namespace vireo::vmm {
 namespace {
+
+using snapshot::BootFile;
 
 class NamelessSink final : public snapshot::Sink {
  public:
@@ -12,24 +18,39 @@ class NamelessSink final : public snapshot::Sink {
   const host::Fd& file_;
 };
 
-class NoSink final : public snapshot::Sink {
+class CountingSink final : public snapshot::Sink {
  public:
-  Result<> write(std::span<const u8>) override { return {}; }
+  Result<> write(std::span<const u8> bytes) override {
+    size += bytes.size();
+    return {};
+  }
+  u64 size = 0;
 };
 
 std::string path_of(const host::Fd& file) { return fmt::format("/proc/self/fd/{}", file.get()); }
 
+/// How much there is to read, up to one byte more than any firmware has.
+Result<u64> size_of(const host::Fd& file, const std::string& path) {
+  std::vector<u8> bytes(machine::kMaxFirmware + 1);
+  host::rewind(file);
+  return host::read_up_to(file, bytes, path);
+}
+
 }  // namespace
 
-Result<BootFiles> BootFiles::from_paths(const std::string& kernel, const std::string& initrd) {
+Result<BootFiles> BootFiles::from_paths(const Paths& paths) {
   BootFiles files;
-  files.kernel_path_ = kernel;
-  files.initrd_path_ = initrd;
-  if (!kernel.empty()) {
-    TRY_ASSIGN(files.kernel_, host::open_to_read(kernel));
+  files.of(BootFile::Kernel).path = paths.kernel;
+  files.of(BootFile::Initrd).path = paths.initrd;
+  files.of(BootFile::Firmware).path = paths.firmware;
+  for (auto& [path, file, size] : files.files_) {
+    if (path.empty()) continue;
+    TRY_ASSIGN(file, host::open_to_read(path));
   }
-  if (!initrd.empty()) {
-    TRY_ASSIGN(files.initrd_, host::open_to_read(initrd));
+  auto& firmware = files.of(BootFile::Firmware);
+  if (firmware.file) {
+    TRY_ASSIGN(firmware.size, size_of(firmware.file, firmware.path));
+    if (firmware.size == 0) return fail(ErrorKind::Usage, "firmware '{}' is empty", firmware.path);
   }
   return files;
 }
@@ -38,26 +59,27 @@ Result<BootFiles> BootFiles::from_state(host::Fd state, std::string path) {
   BootFiles files;
   files.state_ = std::move(state);
   files.state_path_ = std::move(path);
-  for (const auto which : {snapshot::BootFile::Kernel, snapshot::BootFile::Initrd}) {
+  for (const auto which : kAll) {
     snapshot::FileSource source(files.state_, files.state_path_);
-    NoSink nowhere;
-    TRY_ASSIGN(const bool there, snapshot::load_boot_file(source, which, nowhere));
+    CountingSink counted;
+    TRY_ASSIGN(const bool there, snapshot::load_boot_file(source, which, counted));
     if (!there) continue;
-    const bool kernel = which == snapshot::BootFile::Kernel;
-    auto& file = kernel ? files.kernel_ : files.initrd_;
-    TRY_ASSIGN(file, host::nameless_file("vireo-boot"));
-    (kernel ? files.kernel_path_ : files.initrd_path_) = path_of(file);
+    auto& file = files.of(which);
+    TRY_ASSIGN(file.file, host::nameless_file("vireo-boot"));
+    file.path = path_of(file.file);
+    file.size = counted.size;
   }
   return files;
 }
 
 Result<host::Fd> BootFiles::open(const std::string& path) const {
-  auto file = (path == kernel_path_ ? kernel_ : initrd_).duplicate();
+  const auto found = std::ranges::find(files_, path, &File::path);
+  auto file = found == files_.end() ? host::Fd() : found->file.duplicate();
   if (!file) return fail(ErrorKind::Failed, "cannot open {} again", path);
   return file;
 }
 
-Result<> BootFiles::extract(snapshot::BootFile which, const host::Fd& to) const {
+Result<> BootFiles::extract(BootFile which, const host::Fd& to) const {
   snapshot::FileSource source(state_, state_path_);
   NamelessSink sink(to);
   TRY(snapshot::load_boot_file(source, which, sink));
@@ -67,25 +89,25 @@ Result<> BootFiles::extract(snapshot::BootFile which, const host::Fd& to) const 
 Result<> BootFiles::provide() {
   if (!state_) return {};
   release();
-  if (kernel_) TRY(extract(snapshot::BootFile::Kernel, kernel_));
-  if (initrd_) TRY(extract(snapshot::BootFile::Initrd, initrd_));
+  for (const auto which : kAll) {
+    if (of(which).file) TRY(extract(which, of(which).file));
+  }
   return {};
 }
 
 void BootFiles::release() {
   if (!state_) return;
-  host::empty(kernel_);
-  host::empty(initrd_);
+  for (const auto& file : files_) {
+    if (file.file) host::empty(file.file);
+  }
 }
 
 Result<> BootFiles::save(snapshot::Writer& writer) const {
-  if (kernel_) {
-    snapshot::FileSource source(kernel_, kernel_path_);
-    TRY(snapshot::save_boot_file(writer, snapshot::BootFile::Kernel, source));
-  }
-  if (initrd_) {
-    snapshot::FileSource source(initrd_, initrd_path_);
-    TRY(snapshot::save_boot_file(writer, snapshot::BootFile::Initrd, source));
+  for (const auto which : kAll) {
+    const auto& [path, file, size] = of(which);
+    if (!file) continue;
+    snapshot::FileSource source(file, path);
+    TRY(snapshot::save_boot_file(writer, which, source));
   }
   return {};
 }

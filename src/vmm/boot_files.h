@@ -1,10 +1,11 @@
-// Kernel and initrd, for as long as the guest may reboot.
+// Kernel and initrd, or firmware, for as long as the guest may reboot.
 //
 // They are held open: what boots again and what is saved is what was booted first even when the files were replaced
 // since, and no file has to be opened once the guest runs. A restored machine has them in its state file: they stand in
 // files without a name, which have content only while somebody needs it.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "snapshot/contents.h"
@@ -14,13 +15,19 @@ namespace vireo::vmm {
 
 class BootFiles {
  public:
-  static Result<BootFiles> from_paths(const std::string& kernel, const std::string& initrd);
+  /// What they are called; empty: there is none.
+  struct Paths {
+    std::string kernel, initrd, firmware;
+  };
+  static Result<BootFiles> from_paths(const Paths& paths);
   /// `state` is the open state file, called `path` in messages.
   static Result<BootFiles> from_state(host::Fd state, std::string path);
 
-  /// What they are called; the initrd's is empty when there is none.
-  const std::string& kernel() const { return kernel_path_; }
-  const std::string& initrd() const { return initrd_path_; }
+  const std::string& kernel() const { return of(snapshot::BootFile::Kernel).path; }
+  const std::string& initrd() const { return of(snapshot::BootFile::Initrd).path; }
+  const std::string& firmware() const { return of(snapshot::BootFile::Firmware).path; }
+  /// Bytes; 0 when there is none.
+  u64 firmware_size() const { return of(snapshot::BootFile::Firmware).size; }
 
   /// The one of that path, held open since the beginning: another descriptor of it.
   Result<host::Fd> open(const std::string& path) const;
@@ -33,10 +40,18 @@ class BootFiles {
   Result<> save(snapshot::Writer& writer) const;
 
  private:
+  struct File {
+    std::string path;
+    host::Fd file;
+    u64 size = 0;  ///< when it was opened, bytes; of firmware
+  };
+  static constexpr std::array kAll = {snapshot::BootFile::Kernel, snapshot::BootFile::Initrd,
+                                      snapshot::BootFile::Firmware};
+  File& of(snapshot::BootFile which) { return files_[static_cast<std::size_t>(which)]; }
+  const File& of(snapshot::BootFile which) const { return files_[static_cast<std::size_t>(which)]; }
   Result<> extract(snapshot::BootFile which, const host::Fd& to) const;
 
-  std::string kernel_path_, initrd_path_;
-  host::Fd kernel_, initrd_;
+  std::array<File, kAll.size()> files_;
   host::Fd state_;
   std::string state_path_;
 };

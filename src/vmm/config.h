@@ -49,6 +49,12 @@ struct DiskConfig {
   std::string id;      ///< a name for devices that are added at run time; empty: the machine has it from the beginning
 };
 
+/// What firmware is told of booting.
+struct BootConfig {
+  bool menu = false;
+  std::vector<unsigned> disks;  ///< numbers, in the order they are tried
+};
+
 /// For cloud-init in the guest, on a disk of its own; nothing given: no such disk.
 struct SeedConfig {
   std::string user_data;  ///< path
@@ -89,7 +95,10 @@ struct ShareConfig {
 
 struct Config {
   std::optional<std::string> name;
-  std::string kernel, initrd;         ///< paths, empty: none
+  std::string kernel, initrd;  ///< paths, empty: none
+  std::string firmware;        ///< path, or a name that vmm/firmware_file.h knows; empty: none
+  std::string firmware_log;    ///< path of a file for what firmware says of itself, empty: none
+  BootConfig boot;
   std::optional<std::string> append;  ///< kernel command line
   std::optional<u64> memory;          ///< bytes
   std::optional<u64> cpus;

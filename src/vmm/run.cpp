@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "chardev/file/file.h"
 #include "cpu/x86/cpuid_model.h"
 #include "host/perf_map.h"
 #include "host/random.h"
@@ -18,6 +19,7 @@
 #include "vmm/control_commands.h"
 #include "vmm/disks.h"
 #include "vmm/engines.h"
+#include "vmm/firmware_file.h"
 #include "vmm/input_commands.h"
 #include "vmm/life.h"
 #include "vmm/network.h"
@@ -32,18 +34,26 @@
 namespace vireo::vmm {
 namespace {
 
+void set_firmware(machine::Spec& spec, const Config& config, const BootFiles& files) {
+  spec.firmware = files.firmware();
+  spec.firmware_size = files.firmware_size();
+  spec.firmware_boot = {.menu = config.boot.menu, .disks = config.boot.disks};
+}
+
 /// What is to be built, from the configuration alone.
-Result<machine::Spec> spec_of(const Config& config) {
+Result<machine::Spec> spec_of(const Config& config, const BootFiles& files) {
   machine::Spec spec;
-  if (config.kernel.empty()) {
+  if (config.kernel.empty() && config.firmware.empty()) {
     return fail(ErrorKind::Usage,
-                "there is nothing to run; name a kernel with --kernel, or a saved machine with --restore");
+                "there is nothing to run; name a kernel with --kernel, firmware with --firmware, or a saved machine "
+                "with --restore");
   }
   spec.name = config.name.value_or(spec.name);
   spec.memory = config.memory.value_or(spec.memory);
   spec.cpus = static_cast<unsigned>(std::min<u64>(config.cpus.value_or(spec.cpus), ~0u));
-  spec.kernel = config.kernel;
-  spec.initrd = config.initrd;
+  spec.kernel = files.kernel();
+  spec.initrd = files.initrd();
+  set_firmware(spec, config, files);
   spec.command_line = config.append.value_or("");
   return spec;
 }
@@ -62,8 +72,17 @@ Result<machine::Spec> spec_of(const Config& config, const snapshot::MachineDescr
   spec.cpus = saved.cpus;
   spec.kernel = files.kernel();
   spec.initrd = files.initrd();
+  set_firmware(spec, config, files);
   spec.command_line = config.append.value_or(saved.append);
   return spec;
+}
+
+Result<BootFiles> open_boot_files(const Config& config) {
+  std::string firmware;
+  if (!config.firmware.empty()) {
+    TRY_ASSIGN(firmware, find_firmware(config.firmware));
+  }
+  return BootFiles::from_paths({.kernel = config.kernel, .initrd = config.initrd, .firmware = firmware});
 }
 
 /// What the configuration says. By itself a new machine has one, and a saved one those that it had.
@@ -146,6 +165,9 @@ Result<int> run(const Config& config) {
     return fail(ErrorKind::Usage, "--initrd goes with a kernel; name it with --kernel");
   }
 
+  if (!config.firmware.empty() && !config.kernel.empty()) {
+    return fail(ErrorKind::Usage, "--firmware and --kernel do not go together: firmware boots from a disk");
+  }
   if (!config.stats.empty() && config.save_on && config.save_on->signal == SIGUSR2) {
     return fail(ErrorKind::Usage, "SIGUSR2 is for --stats; let --save-on have SIGUSR1");
   }
@@ -155,15 +177,15 @@ Result<int> run(const Config& config) {
   machine::Spec spec;
   BootFiles files;
   if (config.restore.empty()) {
-    TRY_ASSIGN(spec, spec_of(config));
+    TRY_ASSIGN(files, open_boot_files(config));
+    TRY_ASSIGN(spec, spec_of(config, files));
     TRY(machine::check(spec));
-    TRY_ASSIGN(files, BootFiles::from_paths(spec.kernel, spec.initrd));
   } else {
     TRY_ASSIGN(saved, SavedMachine::open(config.restore));
-    if (config.kernel.empty()) {
+    if (config.kernel.empty() && config.firmware.empty()) {
       TRY_ASSIGN(files, BootFiles::from_state(saved->share_file(), config.restore));
     } else {
-      TRY_ASSIGN(files, BootFiles::from_paths(config.kernel, config.initrd));
+      TRY_ASSIGN(files, open_boot_files(config));
     }
     TRY_ASSIGN(spec, spec_of(config, saved->description(), files));
     TRY(machine::check(spec));
@@ -204,6 +226,10 @@ Result<int> run(const Config& config) {
   if (!config.control.empty()) {
     TRY_ASSIGN(control, Control::create(*loop, config.control));
   }
+  std::unique_ptr<chardev::FileChannel> firmware_log;
+  if (!config.firmware_log.empty()) {
+    TRY_ASSIGN(firmware_log, chardev::FileChannel::create(*loop, config.firmware_log));
+  }
   vm::VmClock clock(*loop, host::tsc_khz(), saved ? saved->description().tsc_khz : 0);
   machine::PcHost pc_host{.clock = clock,
                           .power = life,
@@ -215,6 +241,7 @@ Result<int> run(const Config& config) {
                           .inputs = config.inputs,
                           .shares = shares.shares(),
                           .shared_memory = !config.shares.empty(),
+                          .firmware_log = firmware_log.get(),
                           .balloon = true,
                           .random = host::fill_random,
                           .make_vcpu = {},
@@ -307,6 +334,7 @@ Result<int> run(const Config& config) {
   owner.set_time(false);
   owner.write_stats();
   consoles.flush();
+  if (firmware_log) firmware_log->flush();
   return life.exit_code();
 }
 
