@@ -235,7 +235,7 @@ TEST_F(PcTest, RefusesMoreDevicesThanThereAreSlots) {
   spec.kernel = kernel_;
   const auto made = Pc::create(spec, host);
   ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().message, "there are 17 disks; a machine has up to 16");
+  EXPECT_EQ(made.error().message, "there are 17 disks; this machine has up to 16");
 }
 
 TEST_F(PcTest, RefusesWhatCannotBe) {
