@@ -35,7 +35,7 @@ class VsockTest : public testing::Test {
     if (header.buf_alloc == 0) header.buf_alloc = kGuestBuffer;
     if (header.op == OP_RW && header.len == 0) header.len = static_cast<u32>(data.size());
     driver.memory.write(kOut, &header, sizeof header);
-    driver.memory.write(kOut + kHeaderSize, data.data(), data.size());
+    if (!data.empty()) driver.memory.write(kOut + kHeaderSize, data.data(), data.size());
     std::vector<test::Piece> pieces{{kOut, kHeaderSize}};
     if (!data.empty()) pieces.push_back({kOut + kHeaderSize, static_cast<u32>(data.size())});
     driver.ring(tx).add(pieces);
