@@ -39,7 +39,6 @@ std::vector<MemorySlot> slots_of(const vm::GuestMemory& memory) {
 }
 
 Result<> check(const MachineDescription& d) {
-  constexpr u64 kRomLimit = 16 * kMiB;  // firmware is memory, too, and not counted
   constexpr std::size_t kNameLimit = 256, kSlotLimit = 64, kCpuidLimit = 256;
   bool good = d.cpus >= 1 && d.cpus <= 4096 && d.tsc_khz >= 1000 && d.tsc_khz <= 100'000'000 &&
               d.slots.size() <= kSlotLimit && d.cpuid.size() <= kCpuidLimit;
@@ -47,14 +46,18 @@ Result<> check(const MachineDescription& d) {
     good = good && printable(*name, kNameLimit);
   good = good && d.append.size() <= kPageSize && d.append.find('\0') == std::string::npos;
   u64 size = 0, end = 0;
+  constexpr u64 kRomLimit = 16 * kMiB;
+  u64 rom = 0;  // of firmware, right below 4 GiB: not counted as memory
   for (const auto& slot : d.slots) {
     good = good && slot.size != 0 && ((slot.gpa | slot.size) & kPageMask) == 0 && slot.gpa >= end &&
            slot.offset == size && slot.size <= ~u64{0} - slot.gpa && slot.size <= ~u64{0} - size;
     if (!good) break;
     end = slot.gpa + slot.size;
     size += slot.size;
+    if (end == 4 * kGiB && slot.size <= kRomLimit) rom = slot.size;
   }
-  if (!good || size == 0 || size > d.memory + kRomLimit)
+  size -= rom;
+  if (!good || size == 0 || size > d.memory)
     return fail(ErrorKind::Usage, "its description of the machine makes no sense");
   return {};
 }
