@@ -30,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
       case 3: {
         const auto descriptor = in.take_bytes(dev::fwcfg::kDmaAccessSize);
         const u16 at = in.take<u16>();
+        if (!in.ok()) break;
         memory.write(at, descriptor.data(), descriptor.size());
         chip.port_write(dev::fwcfg::kDmaLow, 4, std::byteswap(u32{at}));
         break;

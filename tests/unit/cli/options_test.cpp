@@ -91,6 +91,18 @@ quiet = true
   EXPECT_TRUE(config.quiet);
 }
 
+TEST(ConfigFile, SaysWhatFirmwareBoots) {
+  vmm::Config config;
+  ASSERT_TRUE(apply_config_text("firmware = \"bios\"\nboot = [\"menu\", \"order=2,0\"]", "vm.toml", config));
+  EXPECT_EQ(config.firmware, "bios");
+  EXPECT_TRUE(config.boot.menu);
+  EXPECT_EQ(config.boot.disks, (std::vector<unsigned>{2, 0}));
+  for (const char* bad :
+       {"order=", "order=a", "order=1,", "order=1;2", "order=256", "order=99999999999999999999", "x", ""}) {
+    EXPECT_NE(refusal(std::string("boot = \"") + bad + "\""), "") << bad;
+  }
+}
+
 TEST(ConfigFile, ErrorsNameFileLineAndColumn) {
   EXPECT_TRUE(refusal("kernel = \"a\"\n  gpu = 3\n").starts_with("vm.toml:2:3: there is no option \"gpu\""));
   EXPECT_TRUE(refusal("kernel = \"a\"\ncpus = \n").starts_with("vm.toml:2:8: "));

@@ -42,6 +42,65 @@ Platform platform(unsigned cpus) {
 
 unsigned sum(std::span<const u8> bytes) { return std::accumulate(bytes.begin(), bytes.end(), 0u) & 0xFF; }
 
+/// Carries out the loader's commands as firmware does, with the files at addresses of its choice.
+class Loader {
+ public:
+  static constexpr u64 kTables = 0x7FE0000, kRsdp = 0xF0000;
+  explicit Loader(LoaderFiles files) : files_(std::move(files)) {
+    ByteReader in(files_.loader);
+    while (in.remaining() != 0) {
+      ByteReader entry(in.take_bytes(128));
+      const u32 command = entry.take<u32>();
+      const std::string name = text(entry);
+      std::vector<u8>& file = name == "etc/acpi/rsdp" ? files_.rsdp : files_.tables;
+      if (command == 2) {
+        EXPECT_EQ(text(entry), "etc/acpi/tables");
+        const u32 offset = entry.take<u32>();
+        if (entry.take<u8>() == 4) {
+          store(&file.at(offset), static_cast<u32>(load<u32>(&file.at(offset)) + kTables));
+        } else {
+          store(&file.at(offset), load<u64>(&file.at(offset)) + kTables);
+        }
+      } else if (command == 3) {
+        const u32 offset = entry.take<u32>(), start = entry.take<u32>(), length = entry.take<u32>();
+        EXPECT_EQ(file.at(offset), 0);
+        file.at(offset) = static_cast<u8>(-sum(std::span(file).subspan(start, length)));
+      } else {
+        EXPECT_EQ(command, 1u);
+      }
+    }
+  }
+  const std::vector<u8>& rsdp() const { return files_.rsdp; }
+  std::span<const u8> table(u64 address) const {
+    const auto from = std::span(files_.tables).subspan(address - kTables);
+    return from.first(load<u32>(&from[4]));
+  }
+
+ private:
+  static std::string text(ByteReader& in) { return reinterpret_cast<const char*>(in.take_bytes(56).data()); }
+  LoaderFiles files_;
+};
+
+TEST(AcpiLoader, LeadsFromTheRsdpToEveryTableWithRightSums) {
+  const Loader loader(make_loader_files(platform(2)));
+  EXPECT_EQ(sum(loader.rsdp()), 0u);
+  EXPECT_EQ(sum(std::span(loader.rsdp()).first(20)), 0u);
+  const auto xsdt = loader.table(load<u64>(&loader.rsdp()[24]));
+  EXPECT_EQ(sum(xsdt), 0u);
+  std::string names;
+  for (std::size_t at = 36; at < xsdt.size(); at += 8) {
+    const auto table = loader.table(load<u64>(&xsdt[at]));
+    EXPECT_EQ(sum(table), 0u);
+    names.append(table.begin(), table.begin() + 4);
+  }
+  EXPECT_EQ(names, "FACPAPICMCFG");
+  const auto fadt = loader.table(load<u64>(&xsdt[36]));
+  const auto dsdt = loader.table(load<u32>(&fadt[40]));
+  EXPECT_EQ(std::string(dsdt.begin(), dsdt.begin() + 4), "DSDT");
+  EXPECT_EQ(load<u64>(&fadt[140]), load<u32>(&fadt[40]));
+  EXPECT_EQ(loader.table(load<u32>(&fadt[36]))[0], 'F') << "FACS";
+}
+
 class Iasl : public testing::Test {
  protected:
   void SetUp() override {
