@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "api/block_options.h"
 #include "cli/sub_options.h"
-#include "vmm/block_options.h"
 
 namespace vireo::cli {
 namespace {
@@ -47,7 +47,7 @@ Result<vmm::DiskConfig> parse_disk(const std::string& text) {
     } else if (name == "serial" && value) {
       TRY(set_serial(disk, *value));
     } else if (name == "id" && value) {
-      TRY_ASSIGN(disk.id, parse_id(*value, vmm::BlockOptions::kMaxNodeName));
+      TRY_ASSIGN(disk.id, parse_id(*value, api::BlockOptions::kMaxNodeName));
     } else {
       return fail(ErrorKind::Usage, "\"{}\" is not understood; there are format=, readonly, cache=, serial= and id=",
                   value ? name + "=" + *value : name);

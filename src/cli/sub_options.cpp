@@ -1,6 +1,6 @@
 #include "cli/sub_options.h"
 
-#include "vmm/block_options.h"
+#include "api/block_options.h"
 
 namespace vireo::cli {
 
@@ -30,7 +30,7 @@ Result<std::vector<SubOption>> split_sub_options(std::string_view text) {
 }
 
 Result<std::string> parse_id(const std::string& text, std::size_t longest) {
-  if (vmm::is_identifier(text, longest)) return text;
+  if (api::is_identifier(text, longest)) return text;
   return fail(ErrorKind::Usage, "id={} is not a name: a letter, then up to {} letters, digits, '-', '.' and '_'", text,
               longest - 1);
 }

@@ -16,15 +16,16 @@ unsigned backing_depth(const BlockNode& node) {
   return depth == 0 ? 0 : depth - 1;
 }
 
-/// QEMU's ImageInfo.
+/// QEMU's ImageInfo. What an image that was opened by name takes of its file is not known.
 Json image_info(const BlockNode& node) {
-  u64 size = 0;
-  if (node.image) {
-    size = node.image->geometry().size;
-  } else if (const auto facts = host::file_facts(node.fd.get(), node.filename)) {
-    size = facts->size;
-  }
-  return {{"filename", node.filename}, {"format", driver_name(node.driver)}, {"virtual-size", size}};
+  Json info = {{"filename", node.filename}, {"format", api::driver_name(node.driver)}, {"dirty-flag", false}};
+  if (node.image) info["virtual-size"] = node.image->geometry().size;
+  const BlockNode* file = node.fd ? &node : node.file.get();
+  if (file == nullptr) return info;
+  const auto facts = host::file_facts(file->fd.get(), file->filename);
+  info["actual-size"] = facts ? facts->allocated : 0;
+  if (!node.image) info["virtual-size"] = facts ? facts->size : 0;
+  return info;
 }
 
 /// QEMU's BlockDeviceInfo: what is a limit there is 0, for there are none.
@@ -32,7 +33,7 @@ Json device_info(const BlockNode& node) {
   Json info = {{"file", node.filename},
                {"node-name", node.name},
                {"ro", node.read_only},
-               {"drv", driver_name(node.driver)},
+               {"drv", api::driver_name(node.driver)},
                {"backing_file_depth", backing_depth(node)},
                {"encrypted", false},
                {"detect_zeroes", "off"},
@@ -78,7 +79,7 @@ void add_block_commands(api::Commands& commands, BlockNodes& nodes) {
   commands.add({"blockdev-add",
                 {},
                 [&nodes](const Arguments& arguments) -> Answer {
-                  const auto options = BlockOptions::parse(arguments.object());
+                  const auto options = api::BlockOptions::parse(arguments.object());
                   if (!options) return api::refuse(options.error());
                   return done_or_error(nodes.add(*options));
                 },

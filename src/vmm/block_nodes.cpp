@@ -7,7 +7,7 @@
 namespace vireo::vmm {
 namespace {
 
-using Driver = BlockOptions::Driver;
+using Driver = api::BlockOptions::Driver;
 
 /// A lock on a file, and on what else is open of it.
 class FileLock {
@@ -59,7 +59,7 @@ Result<> BlockNodes::add(const std::string& name, OpenDisk disk) {
   return {};
 }
 
-Result<> BlockNodes::open_file(BlockNode& node, const BlockOptions& options, const Above& above,
+Result<> BlockNodes::open_file(BlockNode& node, const api::BlockOptions& options, const Above& above,
                                const std::vector<Node>& made) const {
   node.filename = options.filename;
   TRY_ASSIGN(node.fd, open_(options.filename, !node.read_only));
@@ -89,13 +89,14 @@ Result<> BlockNodes::open_file(BlockNode& node, const BlockOptions& options, con
   return {};
 }
 
-Result<BlockNodes::Node> BlockNodes::make_child(const BlockOptions::Child& child, const Above& above,
+Result<BlockNodes::Node> BlockNodes::make_child(const api::BlockOptions::Child& child, const Above& above,
                                                 std::vector<Node>& made) const {
-  if (const auto* options = std::get_if<std::unique_ptr<BlockOptions>>(&child)) return make(**options, above, made);
+  if (const auto* options = std::get_if<std::unique_ptr<api::BlockOptions>>(&child))
+    return make(**options, above, made);
   const auto& name = std::get<std::string>(child);
   const auto found = named_.find(name);
   if (found == named_.end()) {
-    return fail(ErrorKind::NotFound, "Cannot find device='' nor node-name='{}'", name);
+    return fail(ErrorKind::NotFound, "Cannot find device='{0}' nor node-name='{0}'", name);
   }
   const auto& node = found->second;
   if (node->read_only && !above.read_only) return fail(ErrorKind::WrongState, "Block node '{}' is read-only", name);
@@ -105,7 +106,7 @@ Result<BlockNodes::Node> BlockNodes::make_child(const BlockOptions::Child& child
   return node;
 }
 
-Result<BlockNodes::Node> BlockNodes::make(const BlockOptions& options, const Above& above,
+Result<BlockNodes::Node> BlockNodes::make(const api::BlockOptions& options, const Above& above,
                                           std::vector<Node>& made) const {
   TRY(check_name(options.node_name, made));
   auto node = std::make_shared<BlockNode>();
@@ -162,7 +163,7 @@ Result<std::unique_ptr<block::Image>> BlockNodes::open_image(const BlockNode& no
   return block::assemble_image(std::move(parts), threads_);
 }
 
-Result<> BlockNodes::add(const BlockOptions& options) {
+Result<> BlockNodes::add(const api::BlockOptions& options) {
   if (options.node_name.empty()) return fail(ErrorKind::Usage, "'node-name' must be specified for the root node");
   std::erase_if(files_, [](const auto& file) { return file.expired(); });
   std::vector<Node> made;

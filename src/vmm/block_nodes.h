@@ -18,15 +18,15 @@
 #include <string>
 #include <vector>
 
+#include "api/block_options.h"
 #include "block/open/open.h"
-#include "vmm/block_options.h"
 #include "vmm/disks.h"
 
 namespace vireo::vmm {
 
 struct BlockNode {
   std::string name;  ///< empty: none
-  BlockOptions::Driver driver = BlockOptions::Driver::File;
+  api::BlockOptions::Driver driver = api::BlockOptions::Driver::File;
   std::string filename;  ///< of the file at the bottom, for people
   bool read_only = false;
   bool within_another = false;  ///< it was added so
@@ -61,7 +61,7 @@ class BlockNodes {
   /// One that was opened when the machine was made. WrongState: there is one of that name.
   Result<> add(const std::string& name, OpenDisk disk);
   /// All that is in it or nothing. Errors say what is wrong, in QEMU's words where it has some.
-  Result<> add(const BlockOptions& options);
+  Result<> add(const api::BlockOptions& options);
   /// NotFound, WrongState.
   Result<> remove(const std::string& name);
   /// NotFound, WrongState, Usage when there is nothing in it; those of opening it.
@@ -76,9 +76,9 @@ class BlockNodes {
   struct Above {
     bool read_only = false, direct = false, no_flush = false, within = false;
   };
-  Result<Node> make(const BlockOptions& options, const Above& above, std::vector<Node>& made) const;
-  Result<Node> make_child(const BlockOptions::Child& child, const Above& above, std::vector<Node>& made) const;
-  Result<> open_file(BlockNode& node, const BlockOptions& options, const Above& above,
+  Result<Node> make(const api::BlockOptions& options, const Above& above, std::vector<Node>& made) const;
+  Result<Node> make_child(const api::BlockOptions::Child& child, const Above& above, std::vector<Node>& made) const;
+  Result<> open_file(BlockNode& node, const api::BlockOptions& options, const Above& above,
                      const std::vector<Node>& made) const;
   Result<> check_name(const std::string& name, const std::vector<Node>& made) const;
   Result<std::unique_ptr<block::Image>> open_image(const BlockNode& node) const;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "vmm/block_options.h"
+#include "api/block_options.h"
 
 namespace vireo::vmm {
 namespace {
@@ -78,7 +78,7 @@ Answer Cards::add(const Arguments& arguments) {
   auto parameters = kCommon;
   parameters.insert(parameters.end(), kind->parameters.begin(), kind->parameters.end());
   if (auto wrong = api::check_arguments(parameters, arguments.object())) return std::unexpected(std::move(*wrong));
-  if (!is_identifier(arguments.text("id"), kMaxId)) return api::refuse("Parameter 'id' expects an identifier");
+  if (!api::is_identifier(arguments.text("id"), kMaxId)) return api::refuse("Parameter 'id' expects an identifier");
   Result<> plugged = fail(ErrorKind::WrongState, "the machine is about to stop");
   life_.while_parked([&] { plugged = plug(*kind, arguments); });
   if (!plugged) return api::refuse(plugged.error());
@@ -119,7 +119,8 @@ Result<> Cards::load(const vm::StateRecord& record) {
                            : nullptr;
     auto parameters = kCommon;
     if (kind != nullptr) parameters.insert(parameters.end(), kind->parameters.begin(), kind->parameters.end());
-    if (kind == nullptr || api::check_arguments(parameters, object) || !is_identifier(arguments.text("id"), kMaxId)) {
+    if (kind == nullptr || api::check_arguments(parameters, object) ||
+        !api::is_identifier(arguments.text("id"), kMaxId)) {
       return fail(ErrorKind::Usage, "state of '{}' is corrupt, or has a device that this program does not know",
                   record.name);
     }

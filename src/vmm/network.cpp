@@ -103,7 +103,7 @@ std::shared_ptr<NetBackend> Network::find(const std::string& id) const {
 }
 
 Result<> Network::add(const std::string& id, const net::UserOptions& options) {
-  if (find(id)) return fail(ErrorKind::WrongState, "Duplicate ID '{}' for netdev", id);
+  if (find(id)) return fail(ErrorKind::WrongState, "Duplicate ID '{}'", id);
   if (backends_.size() >= kMaxBackends)
     return fail(ErrorKind::WrongState, "there are {} netdevs already", kMaxBackends);
   if (!user_) {

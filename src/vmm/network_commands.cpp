@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "api/block_options.h"
 #include "net/user/forward.h"
-#include "vmm/block_options.h"
 
 namespace vireo::vmm {
 namespace {
@@ -67,7 +67,7 @@ Answer add(Network& network, const Arguments& arguments) {
   named.erase("hostfwd");
   if (auto wrong = api::check_arguments(kUserParameters, named)) return std::unexpected(std::move(*wrong));
   const auto id = arguments.text("id");
-  if (!is_identifier(id, kMaxId)) return api::refuse("Parameter 'id' expects an identifier");
+  if (!api::is_identifier(id, kMaxId)) return api::refuse("Parameter 'id' expects an identifier");
   const auto options = user_options(arguments);
   if (!options) return api::refuse(options.error());
   const auto added = network.add(id, *options);

@@ -2,11 +2,24 @@
 // and nothing is kept beyond the limits.
 #include <cstdlib>
 
+#include "api/block_options.h"
 #include "api/qmp_session.h"
 
 using namespace vireo;
 
 namespace {
+
+/// What has been understood is within its limits.
+void check(const api::BlockOptions& options, unsigned depth) {
+  using Options = api::BlockOptions;
+  const bool file = options.driver == Options::Driver::File;
+  if (depth >= Options::kMaxDepth || options.node_name.size() > Options::kMaxNodeName) std::abort();
+  if (options.filename.empty() == file || options.filename.size() > Options::kMaxFilename) std::abort();
+  for (const auto* child : {&options.file, &options.backing}) {
+    if (file && !std::holds_alternative<std::monostate>(*child)) std::abort();
+    if (const auto* node = std::get_if<std::unique_ptr<Options>>(child)) check(**node, depth + 1);
+  }
+}
 
 api::Commands all_kinds() {
   using Type = api::Parameter::Type;
@@ -19,6 +32,15 @@ api::Commands all_kinds() {
                                    {"flag", arguments.flag("flag")},
                                    {"passed", static_cast<bool>(arguments.take_descriptor())}};
                 }});
+  commands.add({"node",
+                {},
+                [](const api::Arguments& arguments) -> api::Answer {
+                  const auto options = api::BlockOptions::parse(arguments.object());
+                  if (!options) return api::refuse(options.error());
+                  check(*options, 0);
+                  return api::Json::object();
+                },
+                true});
   commands.add({"fail", {}, [](const api::Arguments&) -> api::Answer { return api::refuse("no"); }});
   return commands;
 }

@@ -14,7 +14,7 @@ namespace {
 using api::Json;
 
 std::string why(const Json& object) {
-  const auto options = BlockOptions::parse(object);
+  const auto options = api::BlockOptions::parse(object);
   return options ? "" : options.error().message;
 }
 
@@ -38,7 +38,7 @@ TEST(BlockOptions, WhatIsNotUnderstoodIsAnError) {
 
 TEST(BlockOptions, NestingIsBounded) {
   Json object = {{"driver", "file"}, {"filename", "a"}};
-  for (unsigned i = 1; i < BlockOptions::kMaxDepth; ++i) object = {{"driver", "raw"}, {"file", object}};
+  for (unsigned i = 1; i < api::BlockOptions::kMaxDepth; ++i) object = {{"driver", "raw"}, {"file", object}};
   EXPECT_EQ(why(object), "");
   EXPECT_NE(why({{"driver", "raw"}, {"file", object}}), "");
 }
@@ -62,7 +62,7 @@ struct Nodes {
     }
   }
   std::string add(const Json& object) {
-    const auto options = BlockOptions::parse(object);
+    const auto options = api::BlockOptions::parse(object);
     if (!options) return options.error().message;
     const auto added = nodes.add(*options);
     return added ? "" : added.error().message;

@@ -1,13 +1,12 @@
-#include "vmm/block_options.h"
+#include "api/block_options.h"
 
 #include <algorithm>
 #include <cctype>
 #include <functional>
 
-namespace vireo::vmm {
+namespace vireo::api {
 namespace {
 
-using api::Json;
 using Driver = BlockOptions::Driver;
 
 struct Option {
@@ -147,4 +146,4 @@ const char* driver_name(Driver driver) {
   return driver == Driver::File ? "file" : driver == Driver::Raw ? "raw" : "qcow2";
 }
 
-}  // namespace vireo::vmm
+}  // namespace vireo::api

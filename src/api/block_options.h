@@ -17,7 +17,7 @@
 #include "api/qmp.h"
 #include "base/result.h"
 
-namespace vireo::vmm {
+namespace vireo::api {
 
 struct BlockOptions {
   static constexpr unsigned kMaxDepth = 16;          ///< of nodes in each other
@@ -37,7 +37,7 @@ struct BlockOptions {
   bool no_backing = false;
 
   /// Errors, in QEMU's words where it has some: Usage.
-  static Result<BlockOptions> parse(const api::Json& object, unsigned depth = 0);
+  static Result<BlockOptions> parse(const Json& object, unsigned depth = 0);
 };
 
 /// QEMU's rule for what clients name: a letter, then letters, digits and - . _
@@ -45,4 +45,4 @@ bool is_identifier(const std::string& name, std::size_t longest);
 
 const char* driver_name(BlockOptions::Driver driver);
 
-}  // namespace vireo::vmm
+}  // namespace vireo::api
