@@ -75,7 +75,9 @@ Result<> BlockNodes::open_file(BlockNode& node, const api::BlockOptions& options
   std::vector<Node> others = made;
   for (const auto& file : files_) others.push_back(file.lock());
   for (const auto& other : others) {
-    if (!other || !other->fd || other->on_device != node.on_device || other->inode != node.inode) continue;
+    if (!other || other.get() == &node || !other->fd || other->on_device != node.on_device ||
+        other->inode != node.inode)
+      continue;
     if (!other->read_only || !node.read_only) {
       return fail(ErrorKind::WrongState, "{} is the file of the node '{}' as well", node.filename, other->name);
     }
@@ -111,6 +113,7 @@ Result<BlockNodes::Node> BlockNodes::make(const api::BlockOptions& options, cons
   TRY(check_name(options.node_name, made));
   auto node = std::make_shared<BlockNode>();
   node->name = options.node_name;
+  made.push_back(node);  // now: what is within has another name
   node->driver = options.driver;
   node->read_only = options.read_only || above.read_only;
   node->within_another = above.within;
@@ -143,7 +146,6 @@ Result<BlockNodes::Node> BlockNodes::make(const api::BlockOptions& options, cons
       TRY_ASSIGN(node->image, open_image(*node));
     }
   }
-  made.push_back(node);
   return node;
 }
 
