@@ -10,7 +10,8 @@ void add_image(CLI::App& app, int& status) {
   image->require_subcommand(1);
   image->footer(
       "Formats: raw and qcow2. Without a format, a file is qcow2 if it begins like one, and else raw.\n"
-      "An image that a machine is using is not touched.\n\n"
+      "An image that a machine is using is not touched. nbd://HOST[:PORT]/EXPORT or\n"
+      "nbd+unix:///EXPORT?socket=PATH is an image at an NBD server; nbds: by TLS.\n\n"
       "Examples:\n"
       "  vireo image create disk.qcow2 20G\n"
       "  vireo image create --backing debian.qcow2 --backing-format qcow2 web.qcow2\n"

@@ -36,7 +36,7 @@ void add_image_convert(CLI::App& image, int& status) {
   auto* command = image.add_subcommand("convert", "Copy an image into a new one of any format");
   auto line = std::make_shared<Line>();
   command->add_option("FROM", line->from, "the image that is read, with its backing files")->required();
-  command->add_option("TO", line->to, "the new image, or a block device for a raw one")->required();
+  command->add_option("TO", line->to, "the new image, or a block device or NBD export for a raw one")->required();
   command->add_option("-f,--format", line->from_format, "FROM's format (by its first bytes)");
   command->add_option("-O,--output-format", line->to_format, "TO's format (qcow2)");
   command->add_flag("-c,--compress", line->compress, "compress TO");

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "block/nbd/nbd.h"
 #include "cli/image_options.h"
 
 namespace vireo::cli {
@@ -22,6 +23,7 @@ ordered_json describe(const std::string& path, block::Image& image) {
   json["virtual-size"] = image.geometry().size;
   auto* qcow = dynamic_cast<block::qcow2::Qcow2*>(&image);
   if (qcow == nullptr) {
+    if (block::nbd::is_uri(path)) return json;  // its server knows
     const auto threads = image_threads();
     if (const auto file = block::open_file(path, {.lock = false}, threads)) json["actual-size"] = (*file)->allocated();
     return json;

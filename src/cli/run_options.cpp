@@ -178,7 +178,8 @@ constexpr RunOption kOptions[] = {
      set_boot, true},
     {"disk", "FILE[,format=raw|qcow2][,readonly][,cache=writeback|none|unsafe][,serial=TEXT][,id=NAME]", 1,
      "a disk; may be given again. Without format=, a file is qcow2 if it begins like one, and else raw. With id= it is "
-     "not plugged in, but there for device_add, and for the devices of a saved machine",
+     "not plugged in, but there for device_add, and for the devices of a saved machine. FILE may be at an NBD server: "
+     "nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH, nbds: by TLS",
      set_disks, true},
     {"cloud-init", "FILE", 1, "user data for cloud-init in the guest (a NoCloud seed, on a disk after the others)",
      [](vmm::Config& config, Values values) { return set_path(config.seed.user_data, values[0]); }},

@@ -18,9 +18,10 @@ namespace vireo::host {
 struct SandboxNeeds {
   std::vector<int> folders;  ///< open folders in which files are replaced (host/file.h, NewFile)
   std::vector<int> readable =
-      {};                 ///< open files and folders that may be opened again for reading, if paths can be seen
-  bool internet = false;  ///< sockets of the Internet are made, and used
-  bool accepts = false;   ///< a socket that listens already takes connections
+      {};                      ///< open files and folders that may be opened again for reading, if paths can be seen
+  bool internet = false;       ///< sockets of the Internet are made, and used
+  bool block_servers = false;  ///< disks are at servers, which are connected to anew when they were lost
+  bool accepts = false;        ///< a socket that listens already takes connections
   std::span<const unsigned long> requests = {};  ///< of ioctl, besides the terminal's
   /// Open sockets at which connections are accepted, with the open folder out of which the socket's name is removed at
   /// the end (nothing else can be done there).

@@ -34,6 +34,7 @@ enum class Only : u8 {
   OurFiles,      ///< there are files to be opened again, and no others can be
   NoFiles,       ///< it is not so
   Wire,          ///< a socket that listens already takes a connection of another machine
+  BlockServers,  ///< disks are at servers
   Internet,      ///< the guest's network ends in sockets of this process
   Listeners,     ///< argument 0 is a socket at which connections are accepted
   Sockets,       ///< there is such a socket
@@ -82,6 +83,15 @@ constexpr Row kAllowed[] = {
     {SCMP_SYS(fdatasync), "a guest's flush; an image's tables in order"},
     {SCMP_SYS(fallocate), "the guest discards or zeroes"},
     {SCMP_SYS(statx), "how large is an image's file?", Only::Any, {masked(2, AT_EMPTY_PATH, AT_EMPTY_PATH)}},
+    // Disks at servers; a server that was lost is connected to anew, at the addresses that were found at first
+    {SCMP_SYS(sendmsg), "requests and their data, to the peer alone", Only::BlockServers},
+    {SCMP_SYS(socket), "a server is back", Only::BlockServers, {equal(0, AF_UNIX)}},
+    {SCMP_SYS(socket), "the same", Only::BlockServers, {equal(0, AF_INET)}},
+    {SCMP_SYS(socket), "the same", Only::BlockServers, {equal(0, AF_INET6)}},
+    {SCMP_SYS(connect), "the same", Only::BlockServers},
+    {SCMP_SYS(getsockopt), "whether that came about", Only::BlockServers, {equal(1, SOL_SOCKET), equal(2, SO_ERROR)}},
+    {SCMP_SYS(setsockopt), "requests do not wait for company; lost peers", Only::BlockServers, {equal(1, IPPROTO_TCP)}},
+    {SCMP_SYS(setsockopt), "the same", Only::BlockServers, {equal(1, SOL_SOCKET), equal(2, SO_KEEPALIVE)}},
     // Files that are replaced (NewFile)
     {SCMP_SYS(newfstatat), "it may replace a regular file only", Only::OurFolders, {equal(3, 0)}},
     {SCMP_SYS(openat), "the new version beside it", Only::OurFolders, {equal(2, kNewFileFlags)}},
@@ -214,6 +224,9 @@ class Filter {
         return;
       case Only::Wire:
         if (needs.accepts) allow(row, scmp_arg_cmp{});
+        return;
+      case Only::BlockServers:
+        if (needs.block_servers) allow(row, scmp_arg_cmp{});
         return;
       case Only::Internet:
         if (needs.internet) allow(row, scmp_arg_cmp{});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "block/nbd/nbd.h"
 #include "chardev/file/file.h"
 #include "cpu/x86/cpuid_model.h"
 #include "host/perf_map.h"
@@ -146,6 +147,8 @@ Result<> enter_sandbox(const Config& config, const EngineChoice& engine, const P
     requests.insert(requests.end(), of_kvm.begin(), of_kvm.end());
   }
   needs.requests = requests;
+  needs.block_servers =
+      std::ranges::any_of(config.disks, [](const DiskConfig& d) { return block::nbd::is_uri(d.file); });
   if (auto entered = host::enter_sandbox(needs); !entered) {
     return fail(entered.error().kind, "the sandbox cannot be entered: {}; --sandbox off runs without it",
                 entered.error().message);

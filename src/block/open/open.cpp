@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "block/api/status.h"
+#include "block/nbd/nbd.h"
 #include "block/raw/raw.h"
 
 namespace vireo::block {
@@ -34,6 +35,7 @@ class Opener {
   Result<std::unique_ptr<Image>> open(const std::string& path, const OpenOptions& options);
   Result<std::unique_ptr<qcow2::Qcow2>> open_qcow2(std::unique_ptr<Storage> storage, const OpenOptions& options);
   Result<std::unique_ptr<Storage>> open_storage(const std::string& path, const OpenOptions& options) {
+    if (nbd::is_uri(path)) return open_nbd(path, {.write = !options.read_only});
     return open_file(path, {.write = !options.read_only, .cache = options.cache, .lock = options.lock}, threads_);
   }
 
@@ -47,7 +49,7 @@ class Opener {
 
 Result<> Opener::enter(const std::string& path) {
   std::error_code ignored;
-  auto real = std::filesystem::weakly_canonical(path, ignored).string();
+  auto real = nbd::is_uri(path) ? path : std::filesystem::weakly_canonical(path, ignored).string();
   if (std::ranges::find(chain_, real) != chain_.end()) {
     return fail(ErrorKind::Usage, "{} is its own backing file", path);
   }
@@ -124,6 +126,9 @@ Result<std::string> resolve(const std::string& image_path, const std::string& na
     return fail(ErrorKind::Usage, "{} stands on \"{}\", which is no file", image_path, name);
   }
   if (path.front() == '/') return path;
+  if (nbd::is_uri(image_path)) {
+    return fail(ErrorKind::Usage, "{} stands on \"{}\", which is in no folder of ours", image_path, name);
+  }
   return (std::filesystem::path(image_path).parent_path() / path).string();
 }
 

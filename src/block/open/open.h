@@ -1,10 +1,12 @@
-// From a file's name to a disk: opens it and what it stands on, locks them, finds their formats.
+// From the name of a file, or of an NBD export (block/nbd/uri.h), to a disk: opens it and what it stands on, locks
+// them, finds their formats.
 //
 // A format that is given is believed. Without one the first bytes decide: those of qcow2 make it qcow2, those of a
 // format we do not read are an error, and everything else is raw, which then stays raw (block/raw/raw.h, Guard). For a
 // backing file, its image gives the format.
 //
-// Relative names in an image are relative to its folder. Chains have at most kMaxChain images and no loop.
+// An image's own names are of files, never of exports: whoever wrote the image does not choose whom we connect to.
+// Relative ones are relative to its folder. Chains have at most kMaxChain images and no loop.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "block/nbd/nbd.h"
 #include "block/tools/copy.h"
 #include "block/tools/new_disk.h"
 #include "host/file_io.h"
@@ -84,8 +85,8 @@ Result<> convert(const std::string& from, const std::string& to, const Conversio
   }
   const OpenOptions open{.format = target.format};
   std::error_code ignored;
-  if (std::filesystem::is_block_file(to, ignored)) {
-    if (target.format != Format::Raw) return fail(ErrorKind::Usage, "{} is a block device; only raw goes there", to);
+  if (nbd::is_uri(to) || std::filesystem::is_block_file(to, ignored)) {
+    if (target.format != Format::Raw) return fail(ErrorKind::Usage, "{} is no file; only raw goes there", to);
     TRY_ASSIGN(const auto device, open_image(to, open, threads));
     if (device->geometry().size < target.image.size) return fail(ErrorKind::Usage, "{} is too small", to);
     return copy(*source, *device, false, false, progress);

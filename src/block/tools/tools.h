@@ -27,7 +27,7 @@ struct Conversion {
   std::string snapshot;   ///< an internal snapshot of the source, empty: the disk as it is
   OpenOptions source = {};
 };
-/// `to` is replaced when everything is there; a block device is written in place.
+/// `to` is replaced when everything is there; a block device or NBD export is written in place.
 Result<> convert(const std::string& from, const std::string& to, const Conversion& conversion,
                  const std::shared_ptr<IoThreads>& threads, const Progress& progress);
 

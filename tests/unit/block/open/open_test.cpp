@@ -35,6 +35,14 @@ TEST(OpeningADisk, LocksItAgainstOthers) {
   EXPECT_TRUE(open(file, {.read_only = true, .lock = false}));
 }
 
+TEST(OpeningADisk, ConnectsToNobodyWhomAnImageNames) {
+  for (const char* name : {"nbd://host/x", "file:nbd://host/x", "nbd+unix:///?socket=/x", "json:{}"}) {
+    EXPECT_EQ(resolve("/images/disk", name).error().kind, ErrorKind::Usage) << name;
+  }
+  EXPECT_EQ(resolve("nbd+unix:///?socket=/run/a", "b").error().kind, ErrorKind::Usage);
+  EXPECT_EQ(resolve("nbd+unix:///?socket=/run/a", "/images/base"), "/images/base");
+}
+
 TEST(OpeningADisk, NamesWhatIsNotThere) {
   EXPECT_EQ(open_image("/nonexistent/disk", {}, std::make_shared<IoThreads>()).error().kind, ErrorKind::NotFound);
   EXPECT_EQ(open_image("/", {}, std::make_shared<IoThreads>()).error().kind, ErrorKind::Usage);
