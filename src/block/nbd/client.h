@@ -48,6 +48,7 @@ class Client final : public Replies::Requests {
 
  private:
   static constexpr u32 kSlots = 128;
+  static constexpr unsigned kMaxLost = 5;
 
   /// What becomes of one request.
   struct Job {

@@ -188,6 +188,16 @@ host::Moved Link::send_by_tls(std::span<const iovec> pieces) {
   return moved;
 }
 
+/// TLS has answers of its own, such as to new keys. False: the server wants more of them than it takes.
+bool Link::take_answers() {
+  std::array<u8, 4096> piece;
+  while (const auto count = tls_->to_wire(piece)) {
+    if (wire_.size() >= 2 * kWire) return false;
+    wire_.insert(wire_.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  return true;
+}
+
 host::Moved Link::send(std::span<const iovec> pieces) {
   if (tls_) return send_by_tls(pieces);
   if (pieces.empty()) return {};
@@ -209,10 +219,7 @@ host::Moved Link::receive(std::span<u8> bytes) {
     if (moved.count == 0) return moved;
     tls_->from_wire(std::span(wire).first(moved.count));
     passed = tls_->read(bytes);
-    // TLS has answers of its own (new keys).
-    const auto end = wire_.size();
-    wire_.resize(end + kPiece);
-    wire_.resize(end + tls_->to_wire(std::span(wire_).subspan(end)));
+    if (!take_answers()) return {.count = passed.count, .ended = true};
   }
   return {.count = passed.count, .ended = passed.ended};
 }

@@ -47,6 +47,7 @@ class Link {
   Link() = default;
   host::Moved send_by_tls(std::span<const iovec> pieces);
   bool empty_wire();
+  bool take_answers();
 
   host::Fd socket_;
   std::unique_ptr<TlsFilter> tls_;

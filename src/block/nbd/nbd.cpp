@@ -13,6 +13,7 @@ namespace {
 using namespace nbd;
 
 constexpr u64 kConnecting = 15'000'000'000;  // ns
+constexpr u32 kMaxBlock = 4096;              ///< bytes (block/api/disk.h)
 constexpr u64 kZeroes = kMiB;                ///< bytes that are written at a time where the server cannot zero
 
 u64 bytes_of(std::span<const iovec> memory) {
@@ -181,6 +182,10 @@ Result<std::unique_ptr<Storage>> open_nbd(const std::string& text, const NbdOpti
   TRY_ASSIGN(auto target, Target::find(uri));
   TRY_ASSIGN(auto wake, host::Wake::create());
   TRY_ASSIGN(auto link, Link::connect(target, wake, host::Loop::now_ns() + kConnecting, [] { return false; }));
+  if (link->about().minimum_block > kMaxBlock) {
+    return fail(ErrorKind::Usage, "{} is in blocks of {} bytes; a disk's have at most {}", text,
+                link->about().minimum_block, kMaxBlock);
+  }
   if (options.write && link->about().has(NBD_FLAG_READ_ONLY)) {
     return fail(ErrorKind::Usage, "{} is read-only at its server; add readonly", text);
   }
