@@ -32,16 +32,6 @@ void notice_lost_peers(const Fd& socket) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
 }
 
-template <class Call>
-Moved move_bytes(Call call, bool zero_is_end) {
-  ssize_t count = 0;
-  do {
-    count = call();
-  } while (count < 0 && errno == EINTR);
-  if (count < 0) return {.count = 0, .ended = errno != EAGAIN};
-  return {.count = static_cast<std::size_t>(count), .ended = count == 0 && zero_is_end};
-}
-
 }  // namespace
 
 Result<std::vector<StreamAddress>> find_streams(const std::string& host, u16 port) {
@@ -96,11 +86,12 @@ Moved send(const Fd& socket, std::span<const iovec> pieces) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = std::min(pieces.size(), kMaxPieces);
-  return move_bytes([&] { return ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL); }, false);
-}
-
-Moved receive(const Fd& socket, std::span<u8> bytes) {
-  return move_bytes([&] { return ::read(socket.get(), bytes.data(), bytes.size()); }, true);
+  ssize_t count = 0;
+  do {
+    count = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return {.count = 0, .ended = errno != EAGAIN};
+  return {.count = static_cast<std::size_t>(count), .ended = false};
 }
 
 Result<Wake> Wake::create() {

@@ -34,10 +34,8 @@ Result<Fd> start_connecting(const StreamAddress& address);
 /// 0 or an errno value, once it is writable.
 int connection_error(const Fd& socket);
 
-/// As much as the socket takes now.
+/// As much as the socket takes now, of scattered bytes; receive() is in host/socket.h.
 Moved send(const Fd& socket, std::span<const iovec> pieces);
-/// What there is.
-Moved receive(const Fd& socket, std::span<u8> bytes);
 
 /// Ends a sleep_on() of another thread.
 class Wake {
