@@ -169,7 +169,8 @@ constexpr RunOption kOptions[] = {
        config.append = values[0];
        return {};
      }},
-    {"firmware", "bios|FILE", 1, "boot from a disk by firmware: SeaBIOS (Debian's package seabios), or this file",
+    {"firmware", "bios|uefi|FILE", 1,
+     "boot from a disk by firmware: SeaBIOS or OVMF (Debian's packages seabios and ovmf), or this file",
      [](vmm::Config& config, Values values) { return set_path(config.firmware, values[0]); }},
     {"firmware-log", "FILE", 1, "what firmware says of itself (port 0x402)",
      [](vmm::Config& config, Values values) { return set_path(config.firmware_log, values[0]); }},

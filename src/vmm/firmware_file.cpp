@@ -10,7 +10,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kBios = "bios-256k.bin";
+struct Known {
+  const char* name;  ///< the word of --firmware
+  const char* what;  ///< for people
+  const char* file;
+  const char* folder;   ///< of Debian's package
+  const char* package;  ///< and its name for scripts/fetch-guest
+};
+constexpr Known kKnown[] = {
+    {"bios", "SeaBIOS", "bios-256k.bin", "/usr/share/seabios", "seabios"},
+    {"uefi", "OVMF", "OVMF.fd", "/usr/share/ovmf", "ovmf"},
+};
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -43,7 +53,8 @@ std::vector<fs::path> fetched(const fs::path& folder) {
 }  // namespace
 
 Result<std::string> find_firmware(const std::string& name) {
-  if (name != "bios") return name;
+  const auto* known = std::ranges::find_if(kKnown, [&](const Known& k) { return name == k.name; });
+  if (known == std::end(kKnown)) return name;
   std::vector<fs::path> folders;
   const auto list = variable("VIREO_FIRMWARE");
   for (std::size_t at = 0; at < list.size();) {
@@ -51,15 +62,16 @@ Result<std::string> find_firmware(const std::string& name) {
     if (end != at) folders.emplace_back(list.substr(at, end - at));
     at = end + 1;
   }
-  folders.emplace_back("/usr/share/seabios");
-  for (auto& version : fetched(cache() / "guests/seabios")) folders.push_back(std::move(version));
+  folders.emplace_back(known->folder);
+  for (auto& version : fetched(cache() / "guests" / known->package)) folders.push_back(std::move(version));
   for (const auto& folder : folders) {
-    if (is_file(folder / kBios)) return (folder / kBios).string();
+    if (is_file(folder / known->file)) return (folder / known->file).string();
   }
-  return fail(ErrorKind::NotFound,
-              "SeaBIOS is not there: install Debian's package seabios, run scripts/fetch-guest seabios, or name the "
-              "folder that holds {} in $VIREO_FIRMWARE",
-              kBios);
+  return fail(
+      ErrorKind::NotFound,
+      "{} is not there: install Debian's package {}, run scripts/fetch-guest {}, or name the folder that holds {} "
+      "in $VIREO_FIRMWARE",
+      known->what, known->package, known->package, known->file);
 }
 
 }  // namespace vireo::vmm
