@@ -83,12 +83,14 @@ Result<Consoles> Consoles::create(const Config& config) {
 
 std::vector<chardev::ByteChannel*> Consoles::channels() {
   std::vector<chardev::ByteChannel*> channels;
+  channels.reserve(serial_);
   for (std::size_t i = 0; i < serial_; ++i) channels.push_back(&(*late_)[i]);
   return channels;
 }
 
 std::vector<virtio::ConsolePort> Consoles::virtio_ports() {
   std::vector<virtio::ConsolePort> ports;
+  ports.reserve(names_.size());
   for (std::size_t i = 0; i < names_.size(); ++i) {
     ports.push_back({.channel = &(*late_)[serial_ + i], .name = names_[i], .console = names_[i].empty()});
   }

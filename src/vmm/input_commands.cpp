@@ -89,7 +89,7 @@ std::expected<Event, std::string> movement(const Json& data, bool absolute) {
 }  // namespace
 
 InputCommands::InputCommands(host::Loop& loop, const Life& life, std::vector<virtio::Input*> inputs)
-    : loop_(loop), life_(life), inputs_(std::move(inputs)), timer_(loop.make_timer([this] { next_step(); })) {}
+    : life_(life), inputs_(std::move(inputs)), timer_(loop.make_timer([this] { next_step(); })) {}
 
 virtio::Input* InputCommands::first_with(u16 type, bool keyboard) const {
   const auto found = std::ranges::find_if(inputs_, [&](const virtio::Input* input) {
@@ -129,6 +129,7 @@ std::expected<std::vector<InputCommands::Sent>, std::string> InputCommands::even
   }
   if (to == nullptr) return wrong(fmt::format("Input handler not found for event type {}", type));
   std::vector<Sent> sent;
+  sent.reserve(events.size());
   for (const auto& one : events) sent.push_back({to, one});
   return sent;
 }

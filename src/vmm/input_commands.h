@@ -49,7 +49,6 @@ class InputCommands {
   virtio::Input* first_with(u16 type, bool keyboard) const;
   void next_step();
 
-  host::Loop& loop_;
   const Life& life_;
   const std::vector<virtio::Input*> inputs_;
   std::deque<Stroke> strokes_;  ///< the first one's keys are down, if any are

@@ -252,7 +252,7 @@ Result<int> run(const Config& config) {
                           .make_fabric = {},
                           .open_file = {}};
   for (const auto& disk : plugged_disks) pc_host.disks.push_back({.disk = disk->image.get(), .serial = disk->serial});
-  if (vsock) pc_host.vsock = {.cid = config.vsock->cid, .backend = vsock.get()};
+  if (config.vsock && vsock) pc_host.vsock = {.cid = config.vsock->cid, .backend = vsock.get()};
   pc_host.open_file = [&files](const std::string& path) { return files.open(path); };
   pc_host.cpuid = [&](unsigned cpu) {
     return cpu::x86::make_cpuid(

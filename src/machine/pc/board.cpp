@@ -122,10 +122,11 @@ std::optional<u64> Board::ecam_base() const {
   return firmware_ ? firmware_->mch.ecam_base() : std::optional(layout::kEcam);
 }
 
-vm::MmioDevice* Board::moved_ecam(u64 gpa, u8 size) {
-  if (!firmware_) return nullptr;
+std::optional<u64> Board::in_moved_ecam(u64 gpa, u8 size) const {
+  if (!firmware_) return std::nullopt;
   const auto base = firmware_->mch.ecam_base();
-  return base && gpa - *base <= pci::Root::kEcamSize - size ? &pci_.ecam() : nullptr;
+  if (!base || gpa - *base > pci::Root::kEcamSize - size) return std::nullopt;
+  return gpa - *base;
 }
 
 void Board::plug(layout::Place place, std::string name, std::unique_ptr<virtio::Device> device, bool shared) {
@@ -154,7 +155,7 @@ void Board::assign_bars() {
 }
 
 u64 Board::mmio_read(u64 gpa, u8 size) {
-  if (auto* ecam = moved_ecam(gpa, size)) return ecam->mmio_read(gpa - *ecam_base(), size);
+  if (const auto offset = in_moved_ecam(gpa, size)) return pci_.ecam().mmio_read(*offset, size);
   return route(
       mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { return device.mmio_read(offset, size); },
       [&] { return pci_.memory_read(gpa, size); },
@@ -166,7 +167,7 @@ u64 Board::mmio_read(u64 gpa, u8 size) {
 }
 
 void Board::mmio_write(u64 gpa, u8 size, u64 value) {
-  if (auto* ecam = moved_ecam(gpa, size)) return ecam->mmio_write(gpa - *ecam_base(), size, value);
+  if (const auto offset = in_moved_ecam(gpa, size)) return pci_.ecam().mmio_write(*offset, size, value);
   route(
       mmio_, gpa, size, [&](vm::MmioDevice& device, u64 offset) { device.mmio_write(offset, size, value); },
       [&] { pci_.memory_write(gpa, size, value); },

@@ -120,8 +120,8 @@ class Board final : public vm::MachineIo {
   vm::IrqLine& isa(unsigned irq) { return isa_[irq]; }
   void place();
   void place_firmware(FirmwareChips& chips);
-  /// The ECAM area if firmware has put it around this address.
-  vm::MmioDevice* moved_ecam(u64 gpa, u8 size);
+  /// How far into the ECAM area this access is, if firmware has put that around it.
+  std::optional<u64> in_moved_ecam(u64 gpa, u8 size) const;
 
   irq::Pic pic_;
   irq::IoApic ioapic_;
