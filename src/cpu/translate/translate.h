@@ -21,8 +21,9 @@
 //
 // Life of an access
 //   check: address in the slot's range? (usually) -> host instruction at guest address + delta
-//   not: C++ walks the page tables and fills the slot (translations.h), and the check is tried again
-//   not RAM, no rights, across pages: the interpreter executes the instruction, and raises what it raises
+//   not: a thunk fills the slot with the page, if that has a page entry (thunks.h), or takes apart what crosses pages
+//   not there either: C++ walks the page tables and fills both (translations.h), and the check is tried again
+//   not RAM, no rights: the interpreter executes the instruction, and raises what it raises
 //
 // Invariants
 // - The interpreter's Cpu is the whole state whenever C++ runs, at a boundary. Registers and status flags are written
